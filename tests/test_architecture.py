@@ -254,6 +254,12 @@ def test_comments_messages_and_names_use_the_words_of_the_field(path: Path) -> N
     assert not found, f"{found}: write the technical word; of another's interface, add it to _USED_BY_OTHERS"
 
 
+def test_packages_say_where_to_begin_and_their_modules_do_not() -> None:
+    headers = {path: ast.get_docstring(tree_of(path)) or "" for path in modules()}
+    found = {path for path, header in headers.items() if "Begin with" in header}
+    assert {path.name for path in found} == {"__init__.py"}, f"{found}: say it in the package's docstring"
+
+
 DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})
 """Names of the standard library that are documented in spite of their underscore."""
 

@@ -1,4 +1,4 @@
-"""From an alias in a setting to its open backend: one an alias and loop. Begin with `Backends.__getitem__`."""
+"""From an alias in a setting to its open backend: one an alias and loop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping

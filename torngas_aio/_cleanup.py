@@ -1,16 +1,14 @@
 """What is open must be closed: once, within a time limit, also while the caller is being cancelled.
 
-    close_safely      one resource, to its end, shielded from cancellation and bounded in time; `close_each` several
-    await_to_the_end  work that must not be cut off half-way, and bounds its own time
-    await_result      the same, where the caller goes on with the result and is cancelled after that
-    bounded           one step of a start, bounded in time
-    cancel_tasks      tasks that may swallow their cancellation
-    close_with_loop   notes what is to be closed; `close_all` closes what this loop holds
-    drain_with_loop   a task that a stop gives time to end, as it does requests
-    end_quickly       the interpreter itself
-    is_imposed        tells a cancellation from an error that code has raised itself
-
-Begin with `close_safely`.
+close_safely      one resource, to its end, shielded from cancellation and bounded in time; `close_each` several
+await_to_the_end  work that must not be cut off half-way, and bounds its own time
+await_result      the same, where the caller goes on with the result and is cancelled after that
+bounded           one step of a start, bounded in time
+cancel_tasks      tasks that may swallow their cancellation
+close_with_loop   notes what is to be closed; `close_all` closes what this loop holds
+drain_with_loop   a task that a stop gives time to end, as it does requests
+end_quickly       the interpreter itself
+is_imposed        tells a cancellation from an error that code has raised itself
 """
 
 import asyncio

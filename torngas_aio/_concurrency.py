@@ -1,12 +1,10 @@
 """Asyncio beyond the standard library: shared computations, bounded places, tasks behind callers, calls in threads.
 
-    SingleFlight    many callers want one value; the first computes it, the others wait for its result or its error
-    Places          a bounded number of callers at a time; the others wait, for a bounded time
-    BackgroundTask  works behind its callers, at most one at a time
-    run_in_thread   a call in a worker thread that comes back in every case
-    run_in_loop     the way back: such a thread waits for a coroutine
-
-Begin with `SingleFlight.run`.
+SingleFlight    many callers want one value; the first computes it, the others wait for its result or its error
+Places          a bounded number of callers at a time; the others wait, for a bounded time
+BackgroundTask  works behind its callers, at most one at a time
+run_in_thread   a call in a worker thread that comes back in every case
+run_in_loop     the way back: such a thread waits for a coroutine
 """
 
 import asyncio

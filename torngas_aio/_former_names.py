@@ -1,6 +1,6 @@
 """Names of torngas 1.8 that have no successor of the same name: importing one says what to write instead.
 
-A module that had such names ends with `__getattr__ = former_names(__name__)`. Begin with `former_names`.
+A module that had such names ends with `__getattr__ = former_names(__name__)`.
 """
 
 from collections.abc import Callable

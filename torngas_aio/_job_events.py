@@ -4,7 +4,7 @@
                                         ├──────► failed ──► retried, or dead
                                         └──────► given back (its worker stops)
 
-Nothing is made while there is no listener. Begin with `job_listeners`.
+Nothing is made while there is no listener.
 """
 
 import logging

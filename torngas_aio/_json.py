@@ -6,7 +6,6 @@
     jsonp       a script that hands the value to a named function
 
 msgspec is not used for writing: it turns bytes to base64 unasked, where these raise; its Structs are written.
-Begin with `dumps` and `parse_json`.
 """
 
 import dataclasses

@@ -5,7 +5,7 @@
     mask_url("redis://:p/w@host")              a text that is one URL or address, however badly formed
     show_setting({"PASSWD": "pw"})             a setting's value for an error message
 
-Begin with `show_setting`; `torngas_aio.errorpage.masking` shows values of any kind.
+`torngas_aio.errorpage.masking` shows values of any kind.
 """
 
 import re

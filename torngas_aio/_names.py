@@ -1,7 +1,4 @@
-"""Names in settings and calls: the objects that dotted paths name, and what a misspelt name was perhaps meant to be.
-
-Begin with `import_object` and `did_you_mean`.
-"""
+"""Names in settings and calls: the objects that dotted paths name, and what a misspelt name was perhaps meant to be."""
 
 import difflib
 import importlib

@@ -1,9 +1,7 @@
 """How many processes of this node serve the same application: what is bound per node is divided by it.
 
-    --workers=4            the parent tells each worker, which calls `set_processes(4)`
-    WEB_CONCURRENCY=4      how gunicorn, uvicorn and others are told; read where nothing was said
-
-Begin with `share_of`.
+--workers=4            the parent tells each worker, which calls `set_processes(4)`
+WEB_CONCURRENCY=4      how gunicorn, uvicorn and others are told; read where nothing was said
 """
 
 import logging

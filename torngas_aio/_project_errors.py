@@ -1,10 +1,8 @@
 """Errors of the project's own code, told with the project's line first.
 
-    place_of(error)             home/handlers.py:17
-    import_fault(error, ...)    one fault for whatever an import raised; the same cause is listed once
-    report(error)               a headline, and the traceback of the project's own frames
-
-Begin with `import_fault`.
+place_of(error)             home/handlers.py:17
+import_fault(error, ...)    one fault for whatever an import raised; the same cause is listed once
+report(error)               a headline, and the traceback of the project's own frames
 """
 
 import sysconfig

@@ -7,7 +7,7 @@
     while the collector runs         ── the log: which request made it is not known any more
 
 A coroutine that a task or `gather` was given counts as awaited. Nothing is done, and nothing costs, where none is
-forgotten. Begin with `watch_unawaited`.
+forgotten.
 """
 
 import gc

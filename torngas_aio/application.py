@@ -1,10 +1,8 @@
 """The application: builds and owns router, pipeline and lifespan, and answers requests.
 
-    HTTP server ── serve_request ─► call hooks ─► route ─► handler.execution.run_handler
-                                                   ├──► foreign handler (plain Tornado): its own delegate
-                                                   └──► none: ErrorHandler, 404
-
-Begin with `Application` and `Application.serve_request`.
+HTTP server ── serve_request ─► call hooks ─► route ─► handler.execution.run_handler
+                                               ├──► foreign handler (plain Tornado): its own delegate
+                                               └──► none: ErrorHandler, 404
 """
 
 # pyright: reportPrivateUsage=false

@@ -5,7 +5,7 @@
     TGA3..  hooks, modules   TGA6..  templates, languages, logs
 
 An error has its code as `error.code`, a fault of a `ConfigError` as `fault.code`; programs show it in brackets behind
-the message. Begin with `CODES`.
+the message.
 """
 
 from types import MappingProxyType

@@ -5,7 +5,6 @@
                                       └── aclose   when response and method have ended, reversed
 
 A scope is made when something first asks for it; a request that opens nothing has none.
-Begin with `current_request` and `RequestScope.add`.
 """
 
 import logging

@@ -5,8 +5,6 @@
                                                       receiver(signal=…, sender=…, **named)
 
 Plain receivers are called in order, async ones together.
-
-Begin with `Signal.send`.
 """
 
 import asyncio

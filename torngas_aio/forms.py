@@ -2,7 +2,7 @@
 
     body and files ──► FormData ──► form_class ──► its validators ──► asynchronous ones of fields that are valid so far
 
-A form only renders the token of `xsrf_cookies`, which is checked before the handler's method. Begin with `load_form`.
+A form only renders the token of `xsrf_cookies`, which is checked before the handler's method.
 """
 
 import functools

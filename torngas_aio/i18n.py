@@ -5,7 +5,7 @@
     find_locale("de-AT, en;q=0.8")         the best of the languages that there are, None where none fits
     gettext, lazy_gettext                  the current request's language, anywhere below the handler
 
-The catalogues themselves are Tornado's (`tornado.locale`). Begin with `load_translations`.
+The catalogues themselves are Tornado's (`tornado.locale`).
 """
 
 import functools

@@ -1,12 +1,10 @@
 """The life of an application: opened in order, closed in reverse, each step bounded in time.
 
-    open   step 1 > step 2 > step 3        a step that fails closes those before it
-    close  step 3 > step 2 > step 1        a step that fails or hangs is logged; the rest still close
+open   step 1 > step 2 > step 3        a step that fails closes those before it
+close  step 3 > step 2 > step 1        a step that fails or hangs is logged; the rest still close
 
-    Background   tasks that outlive their request: owned, their errors logged, given time at the stop, then cancelled
-    StopEvent    tells handlers and streams that the server stops
-
-Begin with `Lifespan`.
+Background   tasks that outlive their request: owned, their errors logged, given time at the stop, then cancelled
+StopEvent    tells handlers and streams that the server stops
 """
 
 import asyncio

@@ -3,7 +3,7 @@
     async with project("settings.setting"):    in a program of one's own
     torngas-aio run report.py --day=1          a script that uses `await`, or `asyncio.run`, in the project
 
-What is opened meanwhile is closed at the end; a coroutine that was not awaited is an error. Begin with `project`.
+What is opened meanwhile is closed at the end; a coroutine that was not awaited is an error.
 """
 
 import asyncio

@@ -8,7 +8,6 @@
 
 A name that no context overrides is a plain attribute of `settings`; a name that some context overrides leaves
 the instance and is looked up context by context until the last override of it has ended.
-Begin with `Settings`.
 """
 
 # pyright: reportPrivateUsage=false

@@ -7,7 +7,7 @@
     handler_response    process_response   the handler's class   handler chunk
     call_finished       process_endcall    the handler's class   handler
 
-Begin with `torngas_aio.dispatch.Signal`, which they are.
+Each is a `torngas_aio.dispatch.Signal`.
 """
 
 from torngas_aio.dispatch import Signal, receiver

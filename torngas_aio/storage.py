@@ -2,7 +2,7 @@
 
     row.name == row["name"]      a missing key: AttributeError as an attribute, KeyError as a key
 
-A key that is also a method of `dict`, such as `items`, is reached as a key only. Begin with `Storage`.
+A key that is also a method of `dict`, such as `items`, is reached as a key only.
 """
 
 import sys

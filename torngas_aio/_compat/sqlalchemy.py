@@ -1,4 +1,4 @@
-"""The parts of a SELECT, the state of a session, and what adapts asyncpg, in SQLAlchemy. Begin with `parts_of`."""
+"""The parts of a SELECT, the state of a session, and what adapts asyncpg, in SQLAlchemy."""
 
 # pyright: reportPrivateUsage=false
 

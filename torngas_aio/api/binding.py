@@ -1,7 +1,7 @@
 """A handler's method with marked parameters: reads them from the request, and calls it.
 
 The class gets, in place of the method, a function that takes what the route's pattern gives. It is made once, when the
-first application that routes to the class is built; a method without markers stays as it is. Begin with `bind_methods`.
+first application that routes to the class is built; a method without markers stays as it is.
 """
 
 import functools

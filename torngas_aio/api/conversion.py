@@ -1,10 +1,8 @@
 """Values from a request to declared types; every fault at once.
 
-    Converter.from_json(bytes)      the decoder of msgspec; only when it fails are all faults looked for
-    Converter.from_text(values)     "7" -> 7, for query, path, header, cookie and form
-    pydantic models                 through pydantic's own validation
-
-Begin with `make_converter`.
+Converter.from_json(bytes)      the decoder of msgspec; only when it fails are all faults looked for
+Converter.from_text(values)     "7" -> 7, for query, path, header, cookie and form
+pydantic models                 through pydantic's own validation
 """
 
 import re

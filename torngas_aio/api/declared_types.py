@@ -1,7 +1,4 @@
-"""What msgspec and pydantic know of a declared type, its JSON Schema, and numbers that no JSON has or that are huge.
-
-Begin with `fields_of` and `schemas_of`.
-"""
+"""What msgspec and pydantic know of a declared type, its JSON Schema, and numbers that no JSON has or that are huge."""
 
 import functools
 import inspect

@@ -7,8 +7,6 @@ A module or middleware adds to the operations it runs for with two attributes; a
 
     openapi_responses = {429: "Too many requests."}
     openapi_security = {"bearer": {"type": "http", "scheme": "bearer"}}
-
-Begin with `make_document`.
 """
 
 import http.client

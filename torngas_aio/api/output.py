@@ -6,7 +6,6 @@
     @returns(TaskOut | Created[TaskOut] | NoContent)   one of several
 
 An attribute of a SQLAlchemy model that is not loaded is left out where its field has a default; else it is an error.
-Begin with `output_of`.
 """
 
 import functools

@@ -3,7 +3,7 @@
     /-/docs/                    the page, under a Content-Security-Policy that allows this site only
     /-/docs/swagger-ui.css ...  files of the package swagger-ui-py, and the script that starts them
 
-Nothing is loaded from elsewhere. Begin with `page_rules`.
+Nothing is loaded from elsewhere.
 """
 
 import functools

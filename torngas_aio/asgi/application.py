@@ -4,7 +4,7 @@
     http        Request + HTTPExchange ─► application.serve_request
     websocket   Request + SocketExchange ─► application.serve_request ─► Tornado's WebSocketHandler
 
-SPEC: ASGI 3.0, HTTP and WebSocket 2.5, lifespan 2.0. Begin with `AsgiApplication.__call__`.
+SPEC: ASGI 3.0, HTTP and WebSocket 2.5, lifespan 2.0.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """A request's body over ASGI: a message is received when the body is read, never before.
 
 Once the response has begun, as much as 64 KiB is received ahead, so that a client's end is noticed: `receive_ahead`.
-Begin with `IncomingBody.read_chunk`.
 """
 
 import asyncio

@@ -4,7 +4,7 @@
     await receive() ── IncomingBody, one message at a time, only when it is read ──► application
                     └── http.disconnect ──► the close callback
 
-What the answer says about its length is held, as by our own server. Begin with `HTTPExchange.run`.
+What the answer says about its length is held, as by our own server.
 """
 
 import asyncio

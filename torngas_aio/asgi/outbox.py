@@ -1,9 +1,7 @@
 """Messages on their way to an ASGI server, with back-pressure for those who write.
 
-    put ──► messages ──► take, send, note_sent
-     └── more than 64 KiB unsent: `is_full`, until the server has taken enough of it
-
-Begin with `Outbox.put`.
+put ──► messages ──► take, send, note_sent
+ └── more than 64 KiB unsent: `is_full`, until the server has taken enough of it
 """
 
 import asyncio

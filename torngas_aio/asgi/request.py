@@ -1,7 +1,4 @@
-"""An ASGI scope as a `Request`.
-
-Begin with `made_request`.
-"""
+"""An ASGI scope as a `Request`."""
 
 import socket
 from collections.abc import Iterable, Mapping

@@ -6,7 +6,7 @@ connection is made of messages, so frames are made and taken apart between the t
     handler ── frames ──► transport ── decoded ──► await send({'type': 'websocket.send', ...})
     await receive() ── encoded as a client's frames ──► stream ── handler
 
-SPEC: RFC 6455 5.2. Begin with `SocketExchange`.
+SPEC: RFC 6455 5.2.
 """
 
 import asyncio

@@ -1,13 +1,11 @@
 """HTTP modules and decorators that let only some requests pass, WebSocket handshakes too.
 
-    LoginRequired                       pages are redirected to the login, programs get 401
-    PermissionRequired("task.edit")     and 403 for users without it
-    login_required, permission_required   the same for single methods of a handler
-    BearerToken, JWTBearer              a token in `Authorization: Bearer`
+LoginRequired                       pages are redirected to the login, programs get 401
+PermissionRequired("task.edit")     and 403 for users without it
+login_required, permission_required   the same for single methods of a handler
+BearerToken, JWTBearer              a token in `Authorization: Bearer`
 
-    ROUTE_MODULES = {"^/admin/": ["torngas_aio.auth.LoginRequired"], "Edit": [PermissionRequired("task.edit")]}
-
-Begin with `LoginRequired`.
+ROUTE_MODULES = {"^/admin/": ["torngas_aio.auth.LoginRequired"], "Edit": [PermissionRequired("task.edit")]}
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Password hashes by argon2id, with the parameters that argon2-cffi recommends.
 
 A hash takes some 50 ms and 64 MiB, so at most two are made at once, in threads, and few may wait: a storm of logins
-neither holds the loop nor takes the memory. Begin with `hash_password`.
+neither holds the loop nor takes the memory.
 """
 
 import asyncio

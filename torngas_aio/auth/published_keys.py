@@ -1,10 +1,8 @@
 """The keys that a login service publishes as a JSON Web Key Set (RFC 7517): fetched, kept, tried.
 
-    token's kid ──► the keys of that kid and those without one; without a kid: every key
-                      │ of the token's algorithm, for signatures
-                      └ none verifies, and no key has that kid: the set is read again, at most once a minute
-
-Begin with `PublishedKeys.verify`.
+token's kid ──► the keys of that kid and those without one; without a kid: every key
+                  │ of the token's algorithm, for signatures
+                  └ none verifies, and no key has that kid: the set is read again, at most once a minute
 """
 
 import time

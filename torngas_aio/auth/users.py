@@ -1,4 +1,4 @@
-"""The user of a session: how AUTH loads it for a request, what it may do, login and logout. Begin with `load_user`."""
+"""The user of a session: how AUTH loads it for a request, what it may do, login and logout."""
 
 import inspect
 from typing import Any

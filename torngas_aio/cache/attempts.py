@@ -1,10 +1,8 @@
 """The cache's part in computing one value: one deadline for all its operations, and none after one that failed.
 
-    first look    miss ──► Attempts: look once more, load, store
-    cache down    counts as a miss ──► a place among the loaders ──► load; nothing is stored
-    Refreshes     values that are refreshed behind their callers, once for each name
-
-Begin with `Attempts.run`.
+first look    miss ──► Attempts: look once more, load, store
+cache down    counts as a miss ──► a place among the loaders ──► load; nothing is stored
+Refreshes     values that are refreshed behind their callers, once for each name
 """
 
 import asyncio

@@ -1,13 +1,11 @@
 """`cached`: a coroutine function whose results are kept in a cache.
 
-    @cached(timeout=60, stale=600, ahead=10)
-    async def top_articles(section: str) -> list[str]: ...
+@cached(timeout=60, stale=600, ahead=10)
+async def top_articles(section: str) -> list[str]: ...
 
-    age    0 ────────── timeout-ahead ───── timeout ───────────── timeout+stale
-           kept value    kept value; one     kept value; one       computed again; all
-                         refreshes behind    refreshes behind      waits for the one that does
-
-Begin with `cached`.
+age    0 ────────── timeout-ahead ───── timeout ───────────── timeout+stale
+       kept value    kept value; one     kept value; one       computed again; all
+                     refreshes behind    refreshes behind      waits for the one that does
 """
 
 import functools

@@ -7,7 +7,7 @@
     a call has waited for some time ──► suspect(): a probe beside it ──► no answer for as long: down
 
 A server that is cut off sends nothing: suspicion finds that out within a second, whatever the deadline of the calls.
-Callers never wait for a probe. Begin with `CircuitBreaker.failed`.
+Callers never wait for a probe.
 """
 
 import asyncio

@@ -7,7 +7,7 @@
 
 A reader sees a whole value or none: a name changes hands in one rename, and a checksum refuses the rest. A
 writer that is killed leaves its lock (the system frees it) and at most its `.new`, which the next `sweep`, or the
-next writer under that lock, takes away. Begin with `FileStore.find`.
+next writer under that lock, takes away.
 """
 
 import contextlib

@@ -6,7 +6,7 @@
     "a" * 300 ── "prefix:1:%h:<digest>"                more than 250 bytes: every store takes it
     prefix "a:b" ── "%p:a%3Ab:1:user:7"                 a ':' in a prefix is escaped: it ends no other prefix
 
-What begins with `%` belongs to this package: sessions, locks, bytes keys. Begin with `KeyMaker`.
+What begins with `%` belongs to this package: sessions, locks, bytes keys.
 """
 
 import hashlib

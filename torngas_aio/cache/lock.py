@@ -1,10 +1,8 @@
 """A lock in the cache: one holder at a time among all processes that share the store.
 
-    add(key, token, lease)   taken by the one whose add succeeds
-    drop(key, token)         given back only by the one whose token stands there
-    lease over               free again, whatever became of the holder
-
-Begin with `CacheLock`.
+add(key, token, lease)   taken by the one whose add succeeds
+drop(key, token)         given back only by the one whose token stands there
+lease over               free again, whatever became of the holder
 """
 
 import random

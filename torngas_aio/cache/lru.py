@@ -3,7 +3,7 @@
     Location("name") ── LRUStore of cache keys, LRUStore of reserved keys, one lock for all writers
     LRUStore            ── OrderedDict: key -> Entry(value, kind, expires_at)
 
-No clock and no loop in here: the time is passed in. Begin with `LRUStore`.
+No clock and no loop in here: the time is passed in.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""Plain data: values that come back from JSON or MessagePack as they went in, or from a pickle without any code.
-
-Begin with `refuse_lossy`.
-"""
+"""Plain data: values that come back from JSON or MessagePack as they went in, or from a pickle without any code."""
 
 import logging
 import pickle

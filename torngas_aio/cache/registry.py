@@ -4,7 +4,6 @@
     cache             the same for "default"
 
 Nothing is opened before it is used; the application that runs in the loop closes what was opened.
-Begin with `Caches.__getitem__`.
 """
 
 from collections.abc import Callable, Mapping

@@ -9,7 +9,6 @@
     'msgpack'        plain data, small and fast (needs msgspec)
 
 An `int` of 64 bits is always written as its decimal digits, unsigned, so that every store can count with it.
-Begin with `make_serializer`; `serializer_of` finds the one of a cache.
 """
 
 import contextlib

@@ -8,7 +8,7 @@
 
 The visitor's sessions and the locks use the same operations under keys of their own, so that what they
 keep never passes through a serializer. `Forgeries` removes what bears no valid signature; `option` and `counted` read
-what several backends are given. Begin with `Store`.
+what several backends are given.
 """
 
 import logging

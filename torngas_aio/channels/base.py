@@ -3,7 +3,7 @@
     publish ── JSON ──► store ──► deliver(name, text) ──► Subscription: a bounded queue ──► async for
 
 A subscriber that is too slow, and a connection that was lost, show as a gap: a message without data. With HISTORY the
-messages that a lost connection missed are read again instead. Begin with `BaseChannels.publish`.
+messages that a lost connection missed are read again instead.
 """
 
 import asyncio

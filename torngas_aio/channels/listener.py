@@ -7,7 +7,7 @@
     server ── after a loss make_up(keys) first ──► deliver(kind, words)
 
 A line that is lost concerns its own keys only. A slot that moves takes its keys along: the node that had it says so
-(SUNSUBSCRIBE), asked again it says to whom (MOVED). Begin with `Listener.hear`.
+(SUNSUBSCRIBE), asked again it says to whom (MOVED).
 """
 
 import asyncio

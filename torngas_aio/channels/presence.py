@@ -1,9 +1,7 @@
 """Who is present in a channel: entries that expire unless their process says again that they are there.
 
-    enter(name, member) ─► entry, for 8 s ◄── said again every 2.5 s for all that this process has
-    a process that dies says nothing more: its members are gone within 10 s
-
-Begin with `Presence.enter`.
+enter(name, member) ─► entry, for 8 s ◄── said again every 2.5 s for all that this process has
+a process that dies says nothing more: its members are gone within 10 s
 """
 
 import asyncio

@@ -5,7 +5,6 @@
 
 A lost connection is made again; without HISTORY subscribers see a gap, with it they get what they missed. Redis
 replicates asynchronously: what a master had accepted just before it died may be lost with it.
-Begin with `RedisChannels.send`.
 """
 
 import asyncio

@@ -5,7 +5,7 @@
     deploy/nginx.conf    client_max_body_size, proxy_read_timeout against REQUEST_TIMEOUT
 
 Of these files only what they say is looked at; a setting that they leave to a default of another program is not judged,
-but for nginx's own body limit. Begin with `deploy_cautions_of`.
+but for nginx's own body limit.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Names in settings: those of each other (aliases, common modules, roles), and dotted paths, which are imported.
 
 Values have their shapes already; what is absent is not looked at. The default cache aliases are left alone unless
-sessions use them: their libraries need not be installed. Begin with `reference_faults` and `path_faults`.
+sessions use them: their libraries need not be installed.
 """
 
 import inspect

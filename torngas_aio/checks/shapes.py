@@ -1,7 +1,7 @@
 """The shape of every setting: types, ranges, the keys of its dicts.
 
 `SHAPES` is the table; a setting that is not in it is the project's own. What uses a setting asks the same table:
-`SESSION_SHAPE`, `CACHE_SHAPE`, `DATABASE_SHAPE`. Begin with `shape_faults`.
+`SESSION_SHAPE`, `CACHE_SHAPE`, `DATABASE_SHAPE`.
 """
 
 from collections.abc import Iterator, Mapping

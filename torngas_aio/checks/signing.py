@@ -1,9 +1,7 @@
 """Secrets that sign cookies and session ids: set, and not known to the world.
 
-    DEBUG off   missing, well known, short or one character repeated: a fault
-    DEBUG on    missing: a random one for the run, kept across autoreload and shared with workers
-
-Begin with `secret_faults` and `fill_secrets`.
+DEBUG off   missing, well known, short or one character repeated: a fault
+DEBUG on    missing: a random one for the run, kept across autoreload and shared with workers
 """
 
 import hashlib

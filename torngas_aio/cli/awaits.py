@@ -5,7 +5,7 @@
     forms      a statement, a condition, `or`, `in`, an operand, a loop, a plain `with`; what a builtin is
                given, such as `len(...)`, `any(... for ...)`; `"...".format(...)`
 
-A call is reported where its object is known for sure. Begin with `unawaited_faults`.
+A call is reported where its object is known for sure.
 """
 
 import ast

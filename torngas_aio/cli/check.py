@@ -1,10 +1,8 @@
 """`torngas-aio check`: what is wrong with the project, all at once.
 
-    faults     it does not start, a route never works, an `await` is forgotten        status 1
-    cautions   it runs, but hardly as meant, or uses what torngas 1.8 took otherwise    status 0
-    --deploy   cautions about what is open to other machines, and about deploy/*.service and deploy/nginx.conf
-
-Begin with `Check`.
+faults     it does not start, a route never works, an `await` is forgotten        status 1
+cautions   it runs, but hardly as meant, or uses what torngas 1.8 took otherwise    status 0
+--deploy   cautions about what is open to other machines, and about deploy/*.service and deploy/nginx.conf
 """
 
 import argparse

@@ -4,7 +4,7 @@
     db revision -m "add visits"     write a version that takes the tables to the models
     db upgrade, downgrade, history  walk through the versions
 
-Each works on every connection name, or on those named with `--connection`. Begin with `Db`.
+Each works on every connection name, or on those named with `--connection`.
 """
 
 import argparse

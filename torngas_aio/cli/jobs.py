@@ -1,10 +1,8 @@
 """`torngas-aio worker`: run the jobs that wait in a store; `jobs`: show what there is, and retry what has failed.
 
-    worker --management   answers health and metrics at an address of this worker's own
-    SIGTERM, SIGINT       take no more, finish what runs within the graceful time, give the rest back
-    a second one          give back at once
-
-Begin with `Worker` and `ShowJobs`.
+worker --management   answers health and metrics at an address of this worker's own
+SIGTERM, SIGINT       take no more, finish what runs within the graceful time, give the rest back
+a second one          give back at once
 """
 
 import argparse

@@ -2,8 +2,7 @@
 
     caches['a'].get(k)    ("caches", "[]", ".get", "()")    nothing of the arguments is kept
 
-Written down, not looked up: the project's libraries need not be installed where it is ported. Begin with `chain_of`
-and `next_kind`.
+Written down, not looked up: the project's libraries need not be installed where it is ported.
 """
 
 import ast

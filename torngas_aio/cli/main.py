@@ -1,4 +1,4 @@
-"""From the command line to a command and its exit status. Begin with `main`."""
+"""From the command line to a command and its exit status."""
 
 import argparse
 import os

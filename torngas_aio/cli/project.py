@@ -1,7 +1,4 @@
-"""What commands share: the project in the current directory, its settings and its application; tables as text.
-
-Begin with `load_project`.
-"""
+"""What commands share: the project in the current directory, its settings and its application; tables as text."""
 
 import argparse
 import importlib.util

@@ -6,7 +6,7 @@
     [project.entry-points."torngas_aio.commands"]       in a package's
     greet = "mypackage.commands:Greet"
 
-Nothing of a command is imported before it is asked for. Begin with `Command`.
+Nothing of a command is imported before it is asked for.
 """
 
 import argparse

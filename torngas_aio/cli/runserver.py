@@ -1,10 +1,8 @@
 """Servers and scripts in the project.
 
-    runserver   its runserver.py, or what that would do
-    run         a script
-    ps          this user's servers that have worker processes, and what each worker does
-
-Begin with `RunServer`.
+runserver   its runserver.py, or what that would do
+run         a script
+ps          this user's servers that have worker processes, and what each worker does
 """
 
 import argparse

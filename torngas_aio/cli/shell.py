@@ -1,4 +1,4 @@
-"""`torngas-aio shell`: a prompt in the project, where `await` works. Begin with `Shell`."""
+"""`torngas-aio shell`: a prompt in the project, where `await` works."""
 
 import argparse
 import ast

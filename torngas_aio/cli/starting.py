@@ -1,7 +1,7 @@
 """`torngas-aio startproject` and `startapp`: new files from templates.
 
 In the names and texts of the templates, words between double underscores are replaced: `__project__`,
-`__app__`, `__secret__`. Begin with `StartProject`.
+`__app__`, `__secret__`.
 """
 
 import argparse

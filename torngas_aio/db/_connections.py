@@ -6,7 +6,7 @@
 
 A server says goodbye, or closes, while no task reads. Until the loop has read that, the driver takes the connection for
 a good one, and the next statement fails although it was never sent: `has_unread` sees it without asking the server.
-`only_reads` tells whether a statement can be sent again. Begin with `deadline_of` and `advice_on`.
+`only_reads` tells whether a statement can be sent again.
 """
 
 import re

@@ -9,7 +9,7 @@
 A probe is a connection of its own, for which the host's name is resolved again. A server that refuses connections at
 once is only told in the log: each caller hears of that by itself, and of the server's return, too. Callers wait
 for a probe after a refused write only, which they must tell from a fault of their own: 1290 also comes from INTO
-OUTFILE, 25006 from a transaction that was begun as READ ONLY. Begin with `Outage`.
+OUTFILE, 25006 from a transaction that was begun as READ ONLY.
 """
 
 import asyncio

@@ -8,7 +8,7 @@
     while it runs                        runs to its end and keeps its place; its result is dropped, an error logged
 
 A thread cannot be stopped from outside; the caller is never made to wait for it. At shutdown running functions are
-given the time that closing one resource has, waiting ones are dropped. Begin with `async_execute`.
+given the time that closing one resource has, waiting ones are dropped.
 """
 
 import asyncio

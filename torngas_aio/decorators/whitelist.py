@@ -6,7 +6,6 @@
 
 Stands above a method, plain or async, or above a handler class: then `prepare` and every method are guarded,
 those of its subclasses too. The address is `request.remote_ip`: behind TRUSTED_PROXIES the one they vouch for.
-Begin with `whitelisted`.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """The debug page as HTML: one file, no assets, readable without its style and without scripts.
 
-Everything shown passes `_e`. Begin with `debug_html`.
+Everything shown passes `_e`.
 """
 
 import base64

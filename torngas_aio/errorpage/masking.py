@@ -1,11 +1,9 @@
 """What must not be seen on an error page, and how the rest is turned to text safely.
 
-    names that sound secret      their values are masked, at any depth (`torngas_aio._masking` knows them): of mappings,
-                                 of pairs, of parameters beside a SQL statement
-    text that holds `key=...`    masked within the text; passwords in URLs too
-    values with a hostile repr   raising, huge, endless: each costs a bounded time and length
-
-Begin with `Showing`.
+names that sound secret      their values are masked, at any depth (`torngas_aio._masking` knows them): of mappings,
+                             of pairs, of parameters beside a SQL statement
+text that holds `key=...`    masked within the text; passwords in URLs too
+values with a hostile repr   raising, huge, endless: each costs a bounded time and length
 """
 
 import itertools

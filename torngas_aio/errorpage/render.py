@@ -1,10 +1,8 @@
 """The answer to a request that failed: a page, a text or problem details, as the client wants it.
 
-    DEBUG on    everything the report holds              html  json  text
-    DEBUG off   404.html, 500.html, error.html if there  html
-                else the status and a sentence           html  json  text
-
-Begin with `render_error`.
+DEBUG on    everything the report holds              html  json  text
+DEBUG off   404.html, 500.html, error.html if there  html
+            else the status and a sentence           html  json  text
 """
 
 import logging

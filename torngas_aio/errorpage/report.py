@@ -5,7 +5,6 @@
     request, settings, pipeline, routes                  ErrorReport
 
 All values are masked and cut here, so that HTML, text and JSON cannot show more than this holds.
-Begin with `report_of`.
 """
 
 import functools

@@ -1,7 +1,4 @@
-"""The debug report as plain text and as JSON (RFC 9457 problem details).
-
-Begin with `debug_text`.
-"""
+"""The debug report as plain text and as JSON (RFC 9457 problem details)."""
 
 from collections.abc import Iterator
 from html import escape

@@ -8,8 +8,6 @@ A method may return its answer, with a status and headers as well:
 
     return Created(task, headers={"Location": url})       201, the value as JSON
     return NoContent()                                    204, no body
-
-Begin with `ApiHandler.write_api`.
 """
 
 import logging

@@ -6,7 +6,6 @@
 `finish()` settles the response at the call. Where nothing has to be awaited before the bytes leave, they leave
 then. Otherwise the first of these completes it: the caller that awaits the `Completion`, the next turn of the loop
 when the method suspends, or `execution.run_handler` when the method has returned. The states are in `lifecycle`.
-Begin with `complete_once`.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,11 +1,9 @@
 """`GZipContentEncoding`: Tornado's, for `compress_response`, which looks closer at what may be compressed.
 
-    206               left alone: its Content-Range counts the bytes of the file as it is
-    HEAD              the head that GET would get
-    gzip;q=0          a refusal
-    Etag              weak once the body is compressed: it is no longer the same bytes
-
-Begin with `GZipContentEncoding.transform_first_chunk`.
+206               left alone: its Content-Range counts the bytes of the file as it is
+HEAD              the head that GET would get
+gzip;q=0          a refusal
+Etag              weak once the body is compressed: it is no longer the same bytes
 """
 
 import gzip

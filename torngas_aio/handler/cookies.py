@@ -1,7 +1,4 @@
-"""Cookies that a response sets: the usual ones made at once, others by Tornado and the standard library.
-
-Begin with `make_cookie`.
-"""
+"""Cookies that a response sets: the usual ones made at once, others by Tornado and the standard library."""
 
 import datetime as dt
 import logging

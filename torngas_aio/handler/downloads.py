@@ -2,7 +2,7 @@
 
     name, root ──► opened folder by folder, no link followed ──► 404 | 304 | 416 | 206 | 200, `sendfile`
 
-The file that is described is the one that is open, whatever happens to its name meanwhile. Begin with `send_file`.
+The file that is described is the one that is open, whatever happens to its name meanwhile.
 """
 
 import datetime as dt

@@ -6,7 +6,7 @@
                 async for message in messages:
                     yield Event(message.text, id=message.id)
 
-SPEC: the WHATWG HTML standard, "Server-sent events". Begin with `EventStreamHandler.events`.
+SPEC: the WHATWG HTML standard, "Server-sent events".
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,12 +1,10 @@
 """One request through its handler: hooks, method, response, whatever happens on the way.
 
-    before the method  origin > hooks before the body > body > xsrf > other request hooks > prepare, on_prepare
-    the method         get/post/...
-    complete           see `completing`
-    on error           exception hooks > error page > complete, see `recovery`
-    always             the request's resources are closed
-
-Begin with `run_handler`.
+before the method  origin > hooks before the body > body > xsrf > other request hooks > prepare, on_prepare
+the method         get/post/...
+complete           see `completing`
+on error           exception hooks > error page > complete, see `recovery`
+always             the request's resources are closed
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,10 +1,8 @@
 """The built-in answer to a failed request, made from what the handler knows.
 
-    DEBUG on    source, locals, request, pipeline, routes tried     read in a worker thread; on this machine or by
-                                                                    a name in ALLOWED_HOSTS, else as without DEBUG
-    DEBUG off   404.html, error.html of the template directory, else a short page, problem details or text
-
-Begin with `write_error_page`.
+DEBUG on    source, locals, request, pipeline, routes tried     read in a worker thread; on this machine or by
+                                                                a name in ALLOWED_HOSTS, else as without DEBUG
+DEBUG off   404.html, error.html of the template directory, else a short page, problem details or text
 """
 
 # pyright: reportPrivateUsage=false

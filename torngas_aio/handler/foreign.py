@@ -2,7 +2,7 @@
 
     request ─► feed_delegate ─► headers_received, data_received, finish ─► make_foreign_handler ─► Tornado's own run
 
-The call hooks have run before; no other hook does. Begin with `feed_delegate`.
+The call hooks have run before; no other hook does.
 """
 
 # pyright: reportPrivateUsage=false

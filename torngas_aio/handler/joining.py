@@ -1,7 +1,6 @@
 """Which WebSockets of this process have joined which channel.
 
 One subscription and one task for each channel, however many sockets have joined it: a message is framed once.
-Begin with `join_channel`.
 """
 
 import asyncio

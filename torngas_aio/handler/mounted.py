@@ -3,8 +3,7 @@
     hooks > guards > method ── scope ──► application(scope, receive, send)
     handshake > websocket.connect > websocket.accept > 101 > messages one at a time
 
-What the application receives and sends is in `mounted_exchange`. SPEC: ASGI 3.0, HTTP and WebSocket 2.5. Begin with
-`MountHandler.initialize`.
+What the application receives and sends is in `mounted_exchange`. SPEC: ASGI 3.0, HTTP and WebSocket 2.5.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,9 +1,7 @@
 """What a mounted ASGI application receives and sends: one request and its response, or one WebSocket.
 
-    request body   ◄── receive, a part when the application asks for it
-    response       ◄── send, which returns when the client has taken enough
-
-Begin with `HTTPExchange.run`.
+request body   ◄── receive, a part when the application asks for it
+response       ◄── send, which returns when the client has taken enough
 """
 
 import asyncio

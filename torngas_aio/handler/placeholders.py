@@ -1,6 +1,6 @@
 """Stand-ins for the session and the flash messages of `BaseHandler` where a project has not set them up.
 
-Using one raises, and says what is missing. Begin with `SessionPart`.
+Using one raises, and says what is missing.
 """
 
 from typing import Any

@@ -1,10 +1,8 @@
 """Parts of files: which bytes a `Range` asks for, and how they are sent.
 
-    wanted_span   Range, If-Range, size ──► start and end
-    announce_span  start and end ──► status and headers
-    send_span     by the system (`sendfile`) on plain connections of our own server, else in pieces read in threads
-
-Begin with `wanted_span`.
+wanted_span   Range, If-Range, size ──► start and end
+announce_span  start and end ──► status and headers
+send_span     by the system (`sendfile`) on plain connections of our own server, else in pieces read in threads
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,7 +1,4 @@
-"""How the body of a request gets to its handler: at once, into a temporary file, or part by part.
-
-Begin with `take_body`.
-"""
+"""How the body of a request gets to its handler: at once, into a temporary file, or part by part."""
 
 # pyright: reportPrivateUsage=false
 

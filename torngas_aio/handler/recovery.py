@@ -1,11 +1,9 @@
 """The answer to a request that failed, was cancelled or has lost its client.
 
-    error       exception hooks > error page, which replaces a response that has not left
-    unsent      a response whose head cannot be made: error page > plain text > connection cut
-    cancelled   a bare 503 where nothing was sent yet > endcall hooks
-    closed      the connection is cut; nothing is awaited any more
-
-Begin with `answer_error`.
+error       exception hooks > error page, which replaces a response that has not left
+unsent      a response whose head cannot be made: error page > plain text > connection cut
+cancelled   a bare 503 where nothing was sent yet > endcall hooks
+closed      the connection is cut; nothing is awaited any more
 """
 
 # pyright: reportPrivateUsage=false

@@ -2,8 +2,6 @@
 
 UI methods and modules are as in Tornado; what a module makes is markup to every engine. A page that may call a module
 with `async def render` is made where it can wait for it, see `template.waiting`; other pages are made as fast as ever.
-
-Begin with `render_hooked` and `ui_of`.
 """
 
 # pyright: reportPrivateUsage=false

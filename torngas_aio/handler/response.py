@@ -5,7 +5,7 @@
 
 Code that uses Tornado's public methods cannot tell which of the two it has. After the response is settled
 (`finish` was called) only response hooks change it; what others set then goes nowhere, as in Tornado. How it leaves is
-in `sending`, when in `completing`. Begin with `ResponseHandler.clear`.
+in `sending`, when in `completing`.
 """
 
 import asyncio

@@ -5,7 +5,6 @@
              whatever touched `handler._headers`
 
 Both send the same bytes for the same response. Once it has left, endcall hooks, `on_finish` and `complete_finish` run.
-Begin with `send_last`.
 """
 
 # pyright: reportPrivateUsage=false

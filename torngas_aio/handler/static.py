@@ -1,10 +1,8 @@
 """`StaticFileHandler`: Tornado's, under the pipeline, with small files in memory and big ones sent by the system.
 
-    kept and unchanged (one `os.stat`)   decided here: status and headers; 304s and small files touch no disk
-    else                                 found, read and decided in a worker thread
-    big                                  opened in a thread; `sendfile`, or parts read in a thread
-
-Begin with `StaticFileHandler.get`.
+kept and unchanged (one `os.stat`)   decided here: status and headers; 304s and small files touch no disk
+else                                 found, read and decided in a worker thread
+big                                  opened in a thread; `sendfile`, or parts read in a thread
 """
 
 import datetime as dt

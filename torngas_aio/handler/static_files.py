@@ -1,10 +1,8 @@
 """Files of static directories: what their headers say of them, the content of small ones, and open big ones.
 
-    FileCache   least recently used first out, bounded in bytes; an entry counts while `os.stat` finds it unchanged
-    StaticFile  one file as it was when it was read
-    OpenFile    a descriptor to send from
-
-Begin with `StaticFile.read`.
+FileCache   least recently used first out, bounded in bytes; an entry counts while `os.stat` finds it unchanged
+StaticFile  one file as it was when it was read
+OpenFile    a descriptor to send from
 """
 
 import datetime as dt

@@ -2,7 +2,6 @@
 
 The server looks at its running requests now and then, and cancels the task of one whose time is over; for a limit that
 is shorter than its sweep, a timer does. The time in which the body arrives is the client's, and does not count.
-Begin with `check_time_limit`.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,10 +1,8 @@
 """`BaseHandler`: what a project's handler can do and override; `execution` runs it.
 
-    finish        settles the response; `completing` completes it
-    render        render hooks > template > finish
-    send_error    write_error > exception_response, a page of one's own, or the built-in one
-
-Begin with `BaseHandler.finish`.
+finish        settles the response; `completing` completes it
+render        render hooks > template > finish
+send_error    write_error > exception_response, a page of one's own, or the built-in one
 """
 
 # pyright: reportPrivateUsage=false

@@ -3,7 +3,7 @@
     readable ──► accept, a few at a time ──► take(connection)
     out of file descriptors ──► pause for a second, one line in the log until it is over
 
-asyncio's own server logs a thousand lines each time, Tornado's tries again without a pause. Begin with `Acceptor`.
+asyncio's own server logs a thousand lines each time, Tornado's tries again without a pause.
 """
 
 import asyncio

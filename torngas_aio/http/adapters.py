@@ -1,10 +1,8 @@
 """The two ways from a connection to an application.
 
-    DirectAdapter     application.serve_request(request)                     torngas_aio's own handlers
-    DelegateAdapter   start_request ─► headers_received ─► data_received... ─► finish
-                   plain tornado.web.Application, routers, streamed bodies, functions that take a request
-
-Begin with `adapter_for`.
+DirectAdapter     application.serve_request(request)                     torngas_aio's own handlers
+DelegateAdapter   start_request ─► headers_received ─► data_received... ─► finish
+               plain tornado.web.Application, routers, streamed bodies, functions that take a request
 """
 
 # pyright: reportPrivateUsage=false

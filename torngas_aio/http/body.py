@@ -5,7 +5,6 @@
       lengths or chunks     └ unpacked as it is read, so a gzip bomb never grows unread
 
 Limits are looked at when the body is read, not when it arrives: a handler may still raise them in `prepare`.
-Begin with `IncomingBody.feed`.
 """
 
 import asyncio

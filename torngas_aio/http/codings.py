@@ -3,7 +3,7 @@
     size [;extension...] CRLF  data CRLF  ...  0 CRLF  [trailer CRLF ...]  CRLF
 
 Well-formed extensions and trailers are dropped; malformed ones are an error, and so is any line that ends
-otherwise than in CRLF, and a body that is mostly framing. Begin with `ChunkDecoder.feed`.
+otherwise than in CRLF, and a body that is mostly framing.
 """
 
 import re

@@ -1,9 +1,7 @@
 """permessage-deflate (RFC 7692), the server's side, without I/O.
 
-    Sec-WebSocket-Extensions ── negotiate_deflate ──► Deflate, and the field value that accepts the offer
-    Deflate.compress, Deflate.inflate     payloads of one connection's messages
-
-Begin with `negotiate_deflate`.
+Sec-WebSocket-Extensions ── negotiate_deflate ──► Deflate, and the field value that accepts the offer
+Deflate.compress, Deflate.inflate     payloads of one connection's messages
 """
 
 import re

@@ -8,7 +8,7 @@
         OPEN ──► HEADED ──► FINISHED        a finished exchange touches its connection no more
 
 What the answer says about its length is held: a byte too many or too few closes the connection, for
-the client would take the next answer for a part of this one. Begin with `HTTPExchange.respond`.
+the client would take the next answer for a part of this one.
 """
 
 import asyncio

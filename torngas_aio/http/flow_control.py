@@ -1,11 +1,9 @@
 """The transport of one connection: what goes out, back-pressure both ways, and clients that do not read.
 
-    send ──► transport ── full: pause_writing ──► `drain` waits, a deadline runs
-                       └─ lower: resume_writing ──► writers go on
-    send_file ──► `sendfile` on a duplicate of the socket, once the transport is empty; waits and ends as `send`
-    pause_reading, resume_reading     how much comes in
-
-Begin with `FlowControlledProtocol.send`.
+send ──► transport ── full: pause_writing ──► `drain` waits, a deadline runs
+                   └─ lower: resume_writing ──► writers go on
+send_file ──► `sendfile` on a duplicate of the socket, once the transport is empty; waits and ends as `send`
+pause_reading, resume_reading     how much comes in
 """
 
 import asyncio

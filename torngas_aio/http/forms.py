@@ -4,7 +4,7 @@
     parse_urlencoded a body or a query ──► arguments
     parts_of         bytes or a mapped file ──► where the content of each part lies
 
-Media types and parameter names are case-insensitive. Begin with `parse_form`.
+Media types and parameter names are case-insensitive.
 """
 
 import re

@@ -6,7 +6,7 @@
     frame_of(opcode, payload) ──► bytes
 
 A text that is not UTF-8 is refused as soon as its first bad byte has arrived, a message that is too large as soon as a
-frame's header says so. Begin with `MessageReader.next`.
+frame's header says so.
 """
 
 import codecs

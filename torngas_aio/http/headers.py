@@ -5,7 +5,7 @@
     HeaderView   one field at a time, found when it is asked for
 
 Both take heads that `request_parser.HeadParser` has accepted: every line ends in CRLF, every name is a token, no
-value holds a control character. Begin with `pairs_of`.
+value holds a control character.
 """
 
 import functools

@@ -1,7 +1,4 @@
-"""What a client may ask of the server: sizes, counts, seconds.
-
-Begin with `Limits`.
-"""
+"""What a client may ask of the server: sizes, counts, seconds."""
 
 from dataclasses import dataclass
 

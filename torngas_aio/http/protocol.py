@@ -8,7 +8,7 @@
     refused, Connection: close, a body that failed ──► CLOSING: what still comes is read and dropped
 
 Deadlines are attributes, looked at by the sweep of `ServerState`: a request sets no timer. The transport and its
-back-pressure are in `flow_control`. Begin with `HTTPProtocol.data_received`.
+back-pressure are in `flow_control`.
 """
 
 import asyncio

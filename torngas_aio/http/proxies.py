@@ -9,7 +9,6 @@
 A proxy sets some of these headers and passes the rest on as the client sent them, so the ones to believe are named.
 Where they are not named and X-Real-IP or X-Scheme contradicts the believed ones, the peer counts, and one warning
 says so.
-Begin with `TrustedProxies.client_of`.
 """
 
 import logging

@@ -4,7 +4,7 @@
     lazy    headers  host  host_name  arguments  query_arguments  body_arguments  files  cookies
             remote_ip  protocol
 
-Handlers that use Tornado's public attributes cannot tell. Begin with `Request.__init__`.
+Handlers that use Tornado's public attributes cannot tell.
 """
 
 # pyright: reportPrivateUsage=false

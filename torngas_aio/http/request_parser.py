@@ -12,7 +12,7 @@ a transfer coding besides `chunked` or in HTTP/1.0. Methods that it does not kno
 
 Fields that llhttp has passed before, and a plain request line, are not shown to it again. A head is given to it
 whole, so one parser serves every connection of a server, no connection holds one while it is idle, and how the bytes
-were split can make no difference. Begin with `HeadParser.parse`.
+were split can make no difference.
 """
 
 import re

@@ -1,10 +1,8 @@
 """The head of a response: status line, Date, and what may stand in it.
 
-    opening(status, reason)   "HTTP/1.1 200 OK\\r\\nServer: ...\\r\\nDate: ...\\r\\n", made once a second
-    check_head                no CR, LF or NUL in a value, every name a token
-    check_length              the body is as long as Content-Length says
-
-Begin with `opening`.
+opening(status, reason)   "HTTP/1.1 200 OK\\r\\nServer: ...\\r\\nDate: ...\\r\\n", made once a second
+check_head                no CR, LF or NUL in a value, every name a token
+check_length              the body is as long as Content-Length says
 """
 
 import re

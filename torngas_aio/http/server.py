@@ -6,7 +6,7 @@
         stop_gracefully(seconds)  and what was received is answered, then every connection closes
         close_all_connections     at once
 
-It has the names and options of `tornado.httpserver.HTTPServer`, and more deadlines. Begin with `HTTPServer`.
+It has the names and options of `tornado.httpserver.HTTPServer`, and more deadlines.
 """
 
 import asyncio

@@ -1,11 +1,9 @@
 """What the connections of one server share: limits, parser, clock, and the list of who is here.
 
-    arriving      accepted, but not ready yet (TLS)     waited for a moment when the server stops
-    connections   every open HTTP connection          swept for deadlines, once a tick
-    running       the task of every request           swept too; awaited, or cancelled, when the server stops
-    successors    protocols of connections that left HTTP    cut when the server stops
-
-Begin with `ServerState.start`.
+arriving      accepted, but not ready yet (TLS)     waited for a moment when the server stops
+connections   every open HTTP connection          swept for deadlines, once a tick
+running       the task of every request           swept too; awaited, or cancelled, when the server stops
+successors    protocols of connections that left HTTP    cut when the server stops
 """
 
 # pyright: reportPrivateUsage=false

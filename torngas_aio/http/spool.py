@@ -3,7 +3,7 @@
     chunks ──► Spool.write ──► memory up to 1 MiB, then a file without a name, written in threads
     form   ──► SpooledFile: a section of the spool for each file; nothing is copied
 
-The request's scope closes the spool. Begin with `Spool.write`.
+The request's scope closes the spool.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,9 +1,7 @@
 """How an operator asks a running parent what its workers do: a unix socket in a folder of the user's own.
 
-    parent           answers each connection with one JSON object and closes it
-    `torngas-aio ps` asks every parent of this user
-
-Begin with `StatusSocket` and `ask_all`.
+parent           answers each connection with one JSON object and closes it
+`torngas-aio ps` asks every parent of this user
 """
 
 import json

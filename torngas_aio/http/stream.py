@@ -4,8 +4,7 @@
     IOStream.write ──► transport.write, unless that is full: then IOStream keeps it until it has drained
 
 The socket is never touched, so bytes keep their order, TLS goes on, and the loop's back-pressure holds.
-Until it takes the connection over, a stream can be asked about it and can close it. Begin with
-`TransportStream`.
+Until it takes the connection over, a stream can be asked about it and can close it.
 """
 
 import asyncio

@@ -10,7 +10,7 @@
 The parent loads nothing of the project: each worker is a new interpreter, that loads the code that is on disk. The
 first one binds the sockets, where the parent has none to give; the parent holds those of all workers: while one is
 starting, hung or dead, another accepts its connections, too. At a stop it closes its copies before it tells the
-workers, so that each worker's closing ends the listening. Begin with `Supervisor.run`.
+workers, so that each worker's closing ends the listening.
 """
 
 import logging

@@ -4,7 +4,7 @@
     WATCHDOG_USEC               how often it wants to hear WATCHDOG=1
     LISTEN_PID, LISTEN_FDS      listening sockets that it has opened, from descriptor 3 on
 
-Without these variables nothing is done, so that no caller needs to ask. Begin with `ServiceManager`.
+Without these variables nothing is done, so that no caller needs to ask.
 """
 
 import contextlib

@@ -1,10 +1,8 @@
 """Request target and Host, judged alike by every server. SPEC: RFC 9112 3.2 and 3.3, RFC 3986 3.2.2 and 3.3.
 
-    /path?query               visible ASCII only: other characters come percent-encoded
-    http://host/path?query    of the host that Host names; `*` for OPTIONS
-    Host                      name, IPv4 or [IPv6], port; may be empty; no encoded control characters
-
-Begin with `path_of`.
+/path?query               visible ASCII only: other characters come percent-encoded
+http://host/path?query    of the host that Host names; `*` for OPTIONS
+Host                      name, IPv4 or [IPv6], port; may be empty; no encoded control characters
 """
 
 import re

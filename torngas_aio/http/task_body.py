@@ -5,8 +5,7 @@
                                 ├─ until_resumed() again: the task sleeps on  PERF: -0.4 us (benchmarks, websocket-echo)
                                 └─ it awaits anything else, returns or raises: the task wakes and takes that over
 
-`asyncio.current_task()` is the task all the time, so timeouts and cancellation work as in any coroutine. Begin with
-`TaskBody.resume`.
+`asyncio.current_task()` is the task all the time, so timeouts and cancellation work as in any coroutine.
 """
 
 import asyncio

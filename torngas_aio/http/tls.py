@@ -1,7 +1,4 @@
-"""The TLS context of a server, looked at before the first client is.
-
-Begin with `server_context`.
-"""
+"""The TLS context of a server, looked at before the first client is."""
 
 import errno
 import os

@@ -1,9 +1,7 @@
 """Requests from Tornado's own HTTP server: its delegate interface, turned into our exchange.
 
-    tornado.httpserver ── TornadoAdapter ──► Request ──► application.serve_request
-                            feeds TornadoBody       ◄── TornadoExchange ── tornado's HTTPConnection
-
-Begin with `TornadoAdapter`.
+tornado.httpserver ── TornadoAdapter ──► Request ──► application.serve_request
+                        feeds TornadoBody       ◄── TornadoExchange ── tornado's HTTPConnection
 """
 
 import asyncio

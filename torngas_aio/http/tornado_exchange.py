@@ -1,8 +1,6 @@
 """One request's response on a connection of Tornado's server, with the methods of our server's `exchange`.
 
-    TornadoExchange ── detach_to ──► StreamTransport   the connection, for a protocol that takes it over
-
-Begin with `TornadoExchange`.
+TornadoExchange ── detach_to ──► StreamTransport   the connection, for a protocol that takes it over
 """
 
 import asyncio

@@ -6,7 +6,6 @@
 
 The folder is locked meanwhile: a server that is between `bind` and `listen` refuses connections, too, and of two that
 find a dead one's path each would remove what the other has made.
-Begin with `UnixListener`.
 """
 
 import contextlib

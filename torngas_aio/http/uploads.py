@@ -1,10 +1,8 @@
 """Uploaded files, in memory or spooled, and where they are stored.
 
-    UploadedFile    one file of a form: safe name, size, content type; read, iterated and saved off the loop
-    FolderStorage   a folder that stores uploads under names that cannot be guessed
-    safe_filename   a client's file name without folders and control characters
-
-Begin with `UploadedFile`.
+UploadedFile    one file of a form: safe name, size, content type; read, iterated and saved off the loop
+FolderStorage   a folder that stores uploads under names that cannot be guessed
+safe_filename   a client's file name without folders and control characters
 """
 
 import functools

@@ -1,12 +1,10 @@
 """A WebSocket on an asyncio transport, with the interface that Tornado's `WebSocketHandler` expects of its connection.
 
-    transport ──data_received──► MessageReader ──► `run`, as the request's task ──► on_message, one after the other
-    write_message ──► frame ──► transport.write          full: `pause_writing`, what is returned waits
+transport ──data_received──► MessageReader ──► `run`, as the request's task ──► on_message, one after the other
+write_message ──► frame ──► transport.write          full: `pause_writing`, what is returned waits
 
-    either side closes: close frame out, close frame in (5 s at most), transport closed
-    the client breaks the protocol: close frame with the code, the rest is read and dropped (5 s at most)
-
-Begin with `WebSocketConnection.run`.
+either side closes: close frame out, close frame in (5 s at most), transport closed
+the client breaks the protocol: close frame with the code, the rest is read and dropped (5 s at most)
 """
 
 import asyncio

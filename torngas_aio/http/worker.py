@@ -1,13 +1,11 @@
 """A worker process: what its parent has given it, and what it tells its parent.
 
-    environment    TORNGAS_WORKER: number, descriptors of the listening sockets and of the connection to the parent
-    ─► parent      the sockets that the first worker has bound; that it is ready; requests, memory and what it has
-                   counted each second; a socket on which the parent sends what all have counted, or a listening
-                   unix socket
-    ◄─ parent      that another worker takes this one's place; the sockets of workers that cannot accept, and that
-                   they can again; its end, when the parent has died
-
-Begin with `current_worker`.
+environment    TORNGAS_WORKER: number, descriptors of the listening sockets and of the connection to the parent
+─► parent      the sockets that the first worker has bound; that it is ready; requests, memory and what it has
+               counted each second; a socket on which the parent sends what all have counted, or a listening
+               unix socket
+◄─ parent      that another worker takes this one's place; the sockets of workers that cannot accept, and that
+               they can again; its end, when the parent has died
 """
 
 import asyncio

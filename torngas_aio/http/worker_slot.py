@@ -1,7 +1,4 @@
-"""A worker as its parent sees it: what it is started with, its process, and the connection to it.
-
-Begin with `Slot`.
-"""
+"""A worker as its parent sees it: what it is started with, its process, and the connection to it."""
 
 import json
 import os

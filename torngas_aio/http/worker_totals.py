@@ -1,9 +1,7 @@
 """What all workers of a server have counted, ended ones included, and what each says about this moment.
 
-    worker ── each second: what it has counted since ──► parent: WorkerTotals.counts, and Slot.now
-    worker ── a socket ────────────────────────────────► parent: the totals, as one JSON object; then it closes
-
-Begin with `WorkerTotals`.
+worker ── each second: what it has counted since ──► parent: WorkerTotals.counts, and Slot.now
+worker ── a socket ────────────────────────────────► parent: the totals, as one JSON object; then it closes
 """
 
 import json

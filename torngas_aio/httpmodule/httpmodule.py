@@ -6,7 +6,6 @@
 
 `!x` takes the common module x out, `!all` all of them; what a route names itself stays in. Nothing of this is
 looked at during a request but the regular expressions, each once.
-Begin with `BaseHttpModule`.
 """
 
 import re

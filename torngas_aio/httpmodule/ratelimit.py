@@ -6,7 +6,7 @@
     request ── key (the client's address) ── still something left? ── yes: on, with RateLimit headers
                                                                    └─ no: 429 with Retry-After
 
-Each class counts for itself. Begin with `RateLimit`.
+Each class counts for itself.
 """
 
 import asyncio

@@ -1,8 +1,6 @@
 """The arguments of a job on their way through JSON and back.
 
-    write ── fits JSON, fits the annotations ──► message ──► restore ── as the annotations have them
-
-Begin with `Arguments`.
+write ── fits JSON, fits the annotations ──► message ──► restore ── as the annotations have them
 """
 
 import inspect

@@ -2,7 +2,7 @@
 
     message ── encode ──► put(queue, data) ── listen() ──► a worker: done, put again with a delay, or bury()
 
-A message is taskiq's, as JSON. Begin with `BaseJobs.put`.
+A message is taskiq's, as JSON.
 """
 
 from abc import abstractmethod

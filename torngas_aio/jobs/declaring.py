@@ -1,8 +1,6 @@
 """`@job`: an `async def` function that can be enqueued.
 
-    enqueue(...) ── fits the signature, fits JSON, fits the annotations ──► message ──► sent now, or after the commit
-
-Begin with `job` and `Job.enqueue`.
+enqueue(...) ── fits the signature, fits JSON, fits the annotations ──► message ──► sent now, or after the commit
 """
 
 import inspect

@@ -1,6 +1,6 @@
 """Jobs within one process: the default. They run where they were enqueued, and are lost when that process dies.
 
-A stop of the application waits for them within its graceful time. Begin with `MemoryJobs.put`.
+A stop of the application waits for them within its graceful time.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The options of `job`: their defaults, and what each may be. Begin with `JobOptions`."""
+"""The options of `job`: their defaults, and what each may be."""
 
 import inspect
 import string

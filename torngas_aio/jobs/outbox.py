@@ -4,7 +4,7 @@
     relay     workers send again what is not done after a minute, 2, 4, ... minutes, one hour at most
     the job   deletes its row, inserts its key, in its own transaction: its effects in this database happen once
 
-`torngas-aio syncdb`, or a version of `torngas-aio db`, makes the tables. Begin with `write` and `claim`.
+`torngas-aio syncdb`, or a version of `torngas-aio db`, makes the tables.
 """
 
 import asyncio

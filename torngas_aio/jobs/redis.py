@@ -7,7 +7,7 @@
 
 A message leaves its stream when its job is done or its next attempt is stored. All keys of a prefix are in one slot of
 a cluster. Redis replicates asynchronously: what a master had accepted just before it died may be lost with it, unless
-REPLICAS says how many replicas must have it. Begin with `RedisJobs.listen`.
+REPLICAS says how many replicas must have it.
 """
 
 import asyncio

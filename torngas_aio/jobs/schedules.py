@@ -2,7 +2,7 @@
 
     every worker computes the ticks ── a key of (job, time) that only one can set, and the job with it ──► queue
 
-There is no leader: what one worker does not put the next one does. Begin with `run_schedules`.
+There is no leader: what one worker does not put the next one does.
 """
 
 import asyncio

@@ -1,13 +1,11 @@
 """A worker: takes jobs from queues and runs them until it is told to stop.
 
-    listen() ─► taskiq's Receiver: a task a job, at most so many ─► run_message
-    a stop: nothing more is taken; what runs may end; what does not goes back to its queue
+listen() ─► taskiq's Receiver: a task a job, at most so many ─► run_message
+a stop: nothing more is taken; what runs may end; what does not goes back to its queue
 
-    message ─► declared job ─► scope ─► function ─► commit ─► result
-                    │                       └─ raises: again after 1, 2, 4 ... s, in the end a dead letter
-                    └─ not declared, no JSON: a dead letter
-
-Begin with `run_worker`; `run_message` is one job from its message to its end.
+message ─► declared job ─► scope ─► function ─► commit ─► result
+                │                       └─ raises: again after 1, 2, 4 ... s, in the end a dead letter
+                └─ not declared, no JSON: a dead letter
 """
 
 import asyncio

@@ -1,10 +1,8 @@
 """Lines that a thread writes in batches: the caller only appends to a buffer.
 
-    put ──► buffer ── every 50 ms; at once for errors, a flush and a full batch ──► thread ──► write(whole lines)
-              full: a thread waits; an event loop waits 10 ms a line and 100 ms a second, then lines are dropped
-              write fails: its errors go to stderr, which is told when the log is written again, and what was lost
-
-Begin with `BackgroundWriter.put`.
+put ──► buffer ── every 50 ms; at once for errors, a flush and a full batch ──► thread ──► write(whole lines)
+          full: a thread waits; an event loop waits 10 ms a line and 100 ms a second, then lines are dropped
+          write fails: its errors go to stderr, which is told when the log is written again, and what was lost
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Where torngas 1.8 kept `SysLogger`, and the names of its loggers. Begin with `torngas_aio.logger`."""
+"""Where torngas 1.8 kept `SysLogger`, and the names of its loggers."""
 
 from torngas_aio.logger.loggers import SysLogger, access_logger, info_logger, syslogger, trace_logger
 

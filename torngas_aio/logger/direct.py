@@ -1,10 +1,8 @@
 """Lines of one logger written without a `LogRecord`, as long as that makes no difference.
 
-    write ── is `logging` as it was when it was looked at? ── yes: gather ── the turn ends: text for each format
-                                                              no:  look again                  ──► BackgroundWriter
-          ── a handler, filter, formatter, level, factory or patch of the project's? ──► False: make a record
-
-Begin with `DirectLines.write`.
+write ── is `logging` as it was when it was looked at? ── yes: gather ── the turn ends: text for each format
+                                                          no:  look again                  ──► BackgroundWriter
+      ── a handler, filter, formatter, level, factory or patch of the project's? ──► False: make a record
 """
 
 import asyncio

@@ -4,7 +4,7 @@
     json   {"time": "…Z", "level": "WARNING", "logger": …, "message": …, "request_id": …, …}
 
 Whatever the record holds, it stays one line and cannot speak to a terminal: control characters are written
-out. Only a traceback has further lines, each indented. Begin with `LineFormatter`.
+out. Only a traceback has further lines, each indented.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""What `logging` sees: handlers that format in the caller's context and write from a thread of their own.
-
-Begin with `ProcessLogTimedFileHandler`.
-"""
+"""What `logging` sees: handlers that format in the caller's context and write from a thread of their own."""
 
 import logging
 import os

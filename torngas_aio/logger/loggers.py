@@ -1,13 +1,11 @@
 """The loggers that users of torngas 1.8 know by name, and what lines say of a request: level, summary, id.
 
-    access_logger   torngas_aio.accesslog   one line a request
-    info_logger     torngas_aio.infolog     what is worth knowing
-    trace_logger    torngas_aio.tracelog    what went wrong
+access_logger   torngas_aio.accesslog   one line a request
+info_logger     torngas_aio.infolog     what is worth knowing
+trace_logger    torngas_aio.tracelog    what went wrong
 
-    X-Request-ID of the client or a proxy, if well-formed ─┐
-    16 random hexadecimal digits otherwise ────────────────┴─> kept with the request, made when first asked for
-
-Begin with `syslogger`, which chooses by level, and `request_id_of`.
+X-Request-ID of the client or a proxy, if well-formed ─┐
+16 random hexadecimal digits otherwise ────────────────┴─> kept with the request, made when first asked for
 """
 
 import logging

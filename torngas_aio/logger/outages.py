@@ -5,8 +5,6 @@
                             after it           ──► "message (857 more like it within the last 1 s)"
 
 From the third line of an outage on the pause doubles, up to eight seconds. Nothing for so long ends the outage.
-
-Begin with `OutageLog.report`.
 """
 
 import asyncio

@@ -1,17 +1,15 @@
 """LOGGING and the `--log_*` options, made into handlers.
 
-    option               meaning                                                              default
-    disable_log          these loggers replace Tornado's own set-up; False: Tornado's is on   True
-    logging_dir          directory of the log files, instead of LOGGING_DIR
-    log_port_prefix      put the port before each file name: 8000.access.log                  False
-    log_patch            files that several processes share; False: `logging`'s own handler   True
-    log_rotate_mode      'time' or 'size'                                                     'time'
-    log_rotate_when      when files are rotated, instead of each entry's `when`
-    log_rotate_interval  how many of those, instead of each entry's `interval`
-    log_formatter        of lines on stderr that no entry forms, the framework's and the parent's among them
-    log_to_stderr        all lines on stderr, or none, instead of each entry's choice
-
-Begin with `init_logging`.
+option               meaning                                                              default
+disable_log          these loggers replace Tornado's own set-up; False: Tornado's is on   True
+logging_dir          directory of the log files, instead of LOGGING_DIR
+log_port_prefix      put the port before each file name: 8000.access.log                  False
+log_patch            files that several processes share; False: `logging`'s own handler   True
+log_rotate_mode      'time' or 'size'                                                     'time'
+log_rotate_when      when files are rotated, instead of each entry's `when`
+log_rotate_interval  how many of those, instead of each entry's `interval`
+log_formatter        of lines on stderr that no entry forms, the framework's and the parent's among them
+log_to_stderr        all lines on stderr, or none, instead of each entry's choice
 """
 
 import atexit

@@ -5,7 +5,7 @@
           ── cut a line that a killed process left unfinished ── append whole lines ── unlock
 
 The lock file also holds when the current file's period began: file times are too coarse to tell.
-Without flock (Windows) only one process may write. Begin with `SharedLogFile.write`.
+Without flock (Windows) only one process may write.
 
 concurrent-log-handler 0.9.31 was tried in its place. It tears a line when a process is killed while it writes
 and when the disk is full, counts hours from the start of the process, and costs more for each batch.

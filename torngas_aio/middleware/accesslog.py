@@ -7,7 +7,7 @@ With ACCESS_LOG = 'json' or 'logfmt' the line holds named fields instead, route 
     {"time":"2026-11-22T21:51:06.123Z","method":"GET","route":"x","path":"/x","status":200,"bytes":12, ...}
     time=2026-11-22T21:51:06.123Z method=GET route=x path=/x status=200 bytes=12 ...
 
-The id goes into the answer's `X-Request-ID` too. Begin with `AccessLogMiddleware`.
+The id goes into the answer's `X-Request-ID` too.
 """
 
 import json

@@ -5,7 +5,7 @@
     any other                                               nothing is said, and the browser keeps scripts from it
 
 It guards nothing by itself: a request without preflight is carried out from any site (that is what
-`xsrf_cookies` is for). Begin with `CORSMiddleware`.
+`xsrf_cookies` is for).
 """
 
 import re

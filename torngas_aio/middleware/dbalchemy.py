@@ -6,7 +6,7 @@
     shutdown  pings end; the pools are closed with the application
 
 Sessions open on first use, and are rolled back and given back at the end of the request by its scope, whatever
-happened. Begin with `DBAlchemyMiddleware`.
+happened.
 """
 
 import time

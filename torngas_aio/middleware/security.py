@@ -1,9 +1,7 @@
 """Two guards of every response and request: headers that browsers heed, and the hosts one answers to.
 
-    SecurityHeadersMiddleware   SECURITY_HEADERS     sniffing, framing, referrers, plain HTTP, scripts
-    AllowedHostsMiddleware      ALLOWED_HOSTS        forged Host headers: poisoned links and caches, DNS rebinding
-
-Begin with either class.
+SecurityHeadersMiddleware   SECURITY_HEADERS     sniffing, framing, referrers, plain HTTP, scripts
+AllowedHostsMiddleware      ALLOWED_HOSTS        forged Host headers: poisoned links and caches, DNS rebinding
 """
 
 import logging

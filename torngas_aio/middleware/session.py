@@ -5,7 +5,7 @@
 
 A request without the cookie that puts nothing into its session never meets the store, nor does a handler with
 `uses_session = False`. When the store is down, `handler.session` raises at its first use. `SignalMiddleware` can be
-imported from here as well, where the document of torngas 1.8 has it. Begin with `SessionMiddleware`.
+imported from here as well, where the document of torngas 1.8 has it.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Sends the signals of a request, one sending a stage. Begin with `torngas_aio.signal`, which lists them."""
+"""Sends the signals of a request, one sending a stage. `torngas_aio.signal` lists them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,6 @@
 """Flash messages: said in one request, shown once in the next, or later in the same one.
 
 They serve in one signed cookie, read once, bounded in size.
-Begin with `FlashMessageMixIn`.
 """
 
 import json

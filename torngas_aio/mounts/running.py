@@ -3,7 +3,7 @@
     RunningASGI  lifespan.startup ... lifespan.shutdown, in a task of its own
     RunningWSGI  a2wsgi, in threads
 
-SPEC: ASGI 3.0, lifespan 2.0. Begin with `RunningASGI.open`.
+SPEC: ASGI 3.0, lifespan 2.0.
 """
 
 import asyncio

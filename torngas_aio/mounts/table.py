@@ -1,4 +1,4 @@
-"""`mount`: an application of another framework as a rule of a URL table. Begin with `mount`."""
+"""`mount`: an application of another framework as a rule of a URL table."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Who may see more than up and down. Begin with `may_see_details`; `is_own_page` is stricter, for the inspector.
+"""Who may see more than up and down; for the inspector the rules are stricter.
 
 the peer       the socket's own address, whatever a header says
 forwarded      never: the client behind a proxy is not known well enough

@@ -1,12 +1,10 @@
 """Calls of caches and databases, as observers see them, in requests and outside of them.
 
-    with watched_calls(listener)     listener(call) after each; `observing.current_observation()` is the request's
+with watched_calls(listener)     listener(call) after each; `observing.current_observation()` is the request's
 
-    caches      those that this loop has opened, or opens from then on, become variants of their classes; the calls are
-                those of `Store`, and `get`, `set` and `add` where a class has its own
-    databases   SQLAlchemy's events, only where it is imported, or DATABASE_CONNECTION names one; statements of basedb
-
-Begin with `watched_calls`.
+caches      those that this loop has opened, or opens from then on, become variants of their classes; the calls are
+            those of `Store`, and `get`, `set` and `add` where a class has its own
+databases   SQLAlchemy's events, only where it is imported, or DATABASE_CONNECTION names one; statements of basedb
 """
 
 import functools

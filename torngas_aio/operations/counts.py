@@ -10,7 +10,7 @@
     job_seconds  job: [attempts in each bucket ..., in none of them, sum]
     lost_lines   why: number of lines of the log
 
-A worker sends what it has counted to its parent each second, and begins at nothing again. Begin with `Counts`.
+A worker sends what it has counted to its parent each second, and begins at nothing again.
 """
 
 import asyncio

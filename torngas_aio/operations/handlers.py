@@ -4,7 +4,7 @@
     /-/startup   200 once the application has opened
     /-/ready     200 while requests are wanted: every service answers, and no stop has begun; else 503
 
-Strangers see one word. Begin with `health_rules`.
+Strangers see one word.
 """
 
 import re

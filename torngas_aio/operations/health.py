@@ -1,4 +1,4 @@
-"""Whether the services that this process uses answer. Begin with `ReadyChecks.run`."""
+"""Whether the services that this process uses answer."""
 
 import asyncio
 import logging

@@ -4,8 +4,7 @@
     queues of jobs ── asked for at the scrape, at most every few seconds ──►┘
 
 Label values are names of the project's routes, caches and databases, and words from here; never anything of a
-client's. prometheus-client only writes the page: its own counters cost ten times what a list does. Begin with
-`add_metrics`.
+client's. prometheus-client only writes the page: its own counters cost ten times what a list does.
 """
 
 import asyncio

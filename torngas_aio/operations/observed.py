@@ -5,7 +5,7 @@
     any other                         is served as if there were no observers
 
 A handler that tells is of a subclass of the same name, made when it is first needed. Without observers nothing of this
-is in a request's path, and this module is not imported. Begin with `observe`.
+is in a request's path, and this module is not imported.
 """
 
 # pyright: reportPrivateUsage=false

@@ -14,8 +14,6 @@ Stages nest: the method that awaits `self.finish()` holds the response hooks, co
 stage are all of it, `own_seconds` leave out the stages inside of it.
 
 `ServerTiming` is one of them, for the browser's network view with DEBUG on.
-
-Begin with `Observer`; `observed.observe` takes them.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,11 +1,9 @@
 """The project's own metrics: those in prometheus-client's default registry.
 
-    one process    they are read at the scrape
-    a worker       they are read each second in a thread; what has changed goes to the parent, which adds up the workers
+one process    they are read at the scrape
+a worker       they are read each second in a thread; what has changed goes to the parent, which adds up the workers
 
-    {"#orders": ["counter", "Orders."], 'orders\\norders_total\\n{"shop": "a"}': 7.0}
-
-Begin with `ProjectMetrics`; `families_of` makes of such values again what a page is written from.
+{"#orders": ["counter", "Orders."], 'orders\\norders_total\\n{"shop": "a"}': 7.0}
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""What an application will do for a route: a path that leads to it, its hooks and modules, what comes before it.
-
-Begin with `find_route` and `pipeline_of`.
-"""
+"""What an application will do for a route: a path that leads to it, its hooks and modules, what comes before it."""
 
 import functools
 import inspect

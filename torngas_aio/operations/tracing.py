@@ -5,7 +5,7 @@
 
 Whether a request is sampled is decided here, before OpenTelemetry is called. Which provider and exporter there are is
 the project's business. A request runs in a context of its own, which its tasks, threads and background work copy: what
-they do is below its span, too. Begin with `add_traces`.
+they do is below its span, too.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,7 +1,4 @@
-"""The application's pipeline: every hook, resolved once and compiled into flat tuples, route by route.
-
-Begin with `Pipeline`.
-"""
+"""The application's pipeline: every hook, resolved once and compiled into flat tuples, route by route."""
 
 import inspect
 import logging

@@ -1,7 +1,4 @@
-"""Hooks: one method of a middleware or module each, found and checked when the application is built.
-
-Begin with `hooks_of`.
-"""
+"""Hooks: one method of a middleware or module each, found and checked when the application is built."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

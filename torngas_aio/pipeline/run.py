@@ -1,7 +1,4 @@
-"""One request's walk through the stages of its route.
-
-Begin with `PipelineRun`.
-"""
+"""One request's walk through the stages of its route."""
 
 # pyright: reportPrivateUsage=false
 

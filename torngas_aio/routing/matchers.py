@@ -1,9 +1,7 @@
 """The steps of one look-up, in the order of declaration.
 
-    PathStep      a run of path rules, however long: one look-up in its index
-    MatcherStep   one rule with another matcher (host, any, the user's own): asked, then gone into
-
-Begin with `PathStep.resolve`.
+PathStep      a run of path rules, however long: one look-up in its index
+MatcherStep   one rule with another matcher (host, any, the user's own): asked, then gone into
 """
 
 import re

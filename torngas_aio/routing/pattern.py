@@ -5,7 +5,7 @@
     /static/(.*)           ->   "/static/"  ACROSS
 
 A shape never leaves out a path that the pattern would match; it may let in paths that it would not. So an index
-built from shapes proposes, and the pattern itself decides. Begin with `shapes_of`.
+built from shapes proposes, and the pattern itself decides.
 """
 
 import enum

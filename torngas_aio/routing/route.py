@@ -1,7 +1,4 @@
-"""A route, and what a look-up answers.
-
-Begin with `Route`.
-"""
+"""A route, and what a look-up answers."""
 
 import copy
 import re

@@ -7,8 +7,7 @@
         HostMatches -> router ───────────►  MatcherStep: asked, then into its router
         (r"/d", D)            ───────────►  PathStep: index over D
 
-The first rule that matches, in the order of declaration, answers: as in Tornado. Begin with
-`ApplicationRouter.resolve`.
+The first rule that matches, in the order of declaration, answers: as in Tornado.
 """
 
 import difflib

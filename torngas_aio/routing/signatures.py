@@ -1,9 +1,7 @@
 """Whether a handler's methods take what their route's pattern gives them.
 
-    (r"/post/(\\d+)", Post)      async def get(self)           never works: a fault
-    (r"/posts", Post)           get(self), put(self, key)     PUT never works here: a caution
-
-Begin with `signature_findings`.
+(r"/post/(\\d+)", Post)      async def get(self)           never works: a fault
+(r"/posts", Post)           get(self), put(self, key)     PUT never works here: a caution
 """
 
 import inspect

@@ -6,8 +6,7 @@
      └─ static ─ ... .css ■
 
 A look-up costs a few dict hits a segment, however many routes there are. Routes that end up in one place (■) are
-told apart by the literals between their gaps; where there are none, all of them are proposed. Begin with
-`RouteTree.candidates`.
+told apart by the literals between their gaps; where there are none, all of them are proposed.
 """
 
 from collections import Counter

@@ -1,11 +1,9 @@
 """A session as it stands in the store, and the changes that one request made to it.
 
-    Record    [1, began, life, address, user, data]   written by the configured serializer
-              [101, ...] the same, left for a minute under an id that a login has renewed: no session any more,
-              but another login that is under way takes the data along
-    Changes   cleared? put, dropped and counted keys; applied to whatever the record holds by then
-
-Begin with `Record` and `Changes.apply`.
+Record    [1, began, life, address, user, data]   written by the configured serializer
+          [101, ...] the same, left for a minute under an id that a login has renewed: no session any more,
+          but another login that is under way takes the data along
+Changes   cleared? put, dropped and counted keys; applied to whatever the record holds by then
 """
 
 import logging

@@ -1,7 +1,4 @@
-"""The SESSION settings, checked and ready for use.
-
-Begin with `SessionConfig.of`.
-"""
+"""The SESSION settings, checked and ready for use."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,9 +1,7 @@
 """Where session records lie: a cache's store, under keys that no cache key can reach.
 
-    RecordStore         the store's own compare-and-set
-    LockedRecordStore   for a store without one: a lock in this process stands in, with a warning
-
-Begin with `open_record_store`.
+RecordStore         the store's own compare-and-set
+LockedRecordStore   for a store without one: a lock in this process stands in, with a warning
 """
 
 import asyncio

@@ -1,9 +1,7 @@
 """The session store of the settings, for middlewares, handlers and scripts.
 
-    await session_store().revoke(session_id)
-    await session_store().revoke_user(user.id, keep=self.session.sessionid)
-
-Begin with `session_store`.
+await session_store().revoke(session_id)
+await session_store().revoke_user(user.id, keep=self.session.sessionid)
 """
 
 import asyncio

@@ -1,9 +1,7 @@
 """The visitor's session as a handler sees it: a dict without `await`.
 
-    store.open(cookies) ──► Session ── the handler reads and changes it ──► session.save() ──► store
-                              └ state: what is saved; the store and the middleware work on it
-
-Begin with `Session`.
+store.open(cookies) ──► Session ── the handler reads and changes it ──► session.save() ──► store
+                          └ state: what is saved; the store and the middleware work on it
 """
 
 import math

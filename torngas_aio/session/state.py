@@ -1,11 +1,9 @@
 """What the store knows of one session, and what the request has done to it: all that a save needs.
 
-    store.open ─► adopt ─► data, record ── the handler's `Session` changes it ──► changes ── take_changes ─► store.save
-                                                                                     ▲             │ the store is down
-                                                                                     └ give_back ──┘
-    watched: lists and dicts that were handed out and may have been changed
-
-Begin with `SessionState`.
+store.open ─► adopt ─► data, record ── the handler's `Session` changes it ──► changes ── take_changes ─► store.save
+                                                                                 ▲             │ the store is down
+                                                                                 └ give_back ──┘
+watched: lists and dicts that were handed out and may have been changed
 """
 
 import asyncio

@@ -1,10 +1,8 @@
 """The sessions of one configuration: opened by cookie, saved by merging, ended, revoked.
 
-    open     cookie ─ signature ─ one read that also extends ─ address, age ─► Session
-    save     nothing changed: nothing   changed: one compare-and-set   new: one add   new id: add, mark the old
-    revoke   one session by id, all of a user's
-
-Begin with `SessionStore.open` and `SessionStore.save`.
+open     cookie ─ signature ─ one read that also extends ─ address, age ─► Session
+save     nothing changed: nothing   changed: one compare-and-set   new: one add   new id: add, mark the old
+revoke   one session by id, all of a user's
 """
 
 import asyncio

@@ -4,7 +4,7 @@
     lasting session     id.life.issued.signature
 
 Nothing that was not signed with this secret and session_version reaches the store. The life lets the store
-extend a session while it reads it. Begin with `TokenSigner`.
+extend a session while it reads it.
 """
 
 import hmac

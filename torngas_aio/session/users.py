@@ -6,7 +6,7 @@
 
 All lists are changed by compare-and-set and kept for ever. Only logins and logouts touch them, each one list,
 however many sessions the user has; a request costs nothing. What was split hangs on its nonce: when the first
-list is taken away, the others lead nowhere. Begin with `UserIndex`.
+list is taken away, the others lead nowhere.
 """
 
 import asyncio

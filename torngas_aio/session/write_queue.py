@@ -1,10 +1,8 @@
 """One session, many writers: their changes are merged, none is lost, none is counted twice.
 
-    request 1 ─ leads: read ► apply ► compare-and-set; changed meanwhile (another process)? apply again
-    request 2 ┐
-    request 3 ┴ wait; when the leader is done one of them leads and writes all that wait, in one go
-
-Begin with `WriteQueue.write`.
+request 1 ─ leads: read ► apply ► compare-and-set; changed meanwhile (another process)? apply again
+request 2 ┐
+request 3 ┴ wait; when the leader is done one of them leads and writes all that wait, in one go
 """
 
 import asyncio

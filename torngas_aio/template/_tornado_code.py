@@ -5,7 +5,6 @@
     as_parts      what was appended to a list is yielded, so that a page can be streamed
 
 Line numbers stay as they are: the debug page finds the template's lines through them.
-Begin with `with_await`.
 """
 
 import ast

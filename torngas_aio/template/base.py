@@ -8,7 +8,6 @@
 
 A page that came out larger than `offload_bytes` is made in a worker thread from then on, so that it does not
 hold the loop. Values that can be awaited are awaited before the page is made, in every engine.
-Begin with `Template.render`.
 """
 
 import math

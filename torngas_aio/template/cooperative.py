@@ -1,10 +1,8 @@
 """Templates whose functions give a page part by part, so that the loop can run in between.
 
-    short page    one slice, made at once
-    long page     slices, the loop runs after every few milliseconds
-    long page with one part that takes long    a worker thread, the next time
-
-Begin with `CooperativeTemplate`.
+short page    one slice, made at once
+long page     slices, the loop runs after every few milliseconds
+long page with one part that takes long    a worker thread, the next time
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""The Jinja2 environment that TEMPLATE_CONFIG asks for.
-
-Begin with `make_environment`.
-"""
+"""The Jinja2 environment that TEMPLATE_CONFIG asks for."""
 
 import hashlib
 import os

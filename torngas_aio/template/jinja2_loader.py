@@ -2,8 +2,7 @@
 
     file ─► jinja2.Environment (compiles, keeps) ─► generator of parts ─► a page, in slices or as a stream
 
-Templates are synchronous; with `enable_async` calls, filters and loops in them may await. Begin with
-`Jinja2TemplateLoader`.
+Templates are synchronous; with `enable_async` calls, filters and loops in them may await.
 """
 
 import math

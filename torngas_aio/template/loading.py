@@ -1,6 +1,6 @@
 """The directory in which compiled templates are kept between two starts.
 
-What lies in it is run as code, so no other user may write there. Begin with `private_directory`.
+What lies in it is run as code, so no other user may write there.
 """
 
 import logging

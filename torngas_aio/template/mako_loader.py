@@ -4,7 +4,6 @@
 
 Mako's functions cannot pause, so a streamed page is made whole, in a worker thread, and handed out in parts. A
 template that calls `awaited(...)` is made in a thread, too: there the call can wait for the loop.
-Begin with `MakoTemplateLoader`.
 """
 
 # Mako has no types at all:

@@ -5,7 +5,7 @@
     Jinja2    has put the template's own lines into the traceback already
 
 A page that is made after its handler has returned fails without the handler's line in the traceback: `callers` is
-asked when the page is ordered, `add_callers` when it fails. Begin with `place_of_frame`.
+asked when the page is ordered, `add_callers` when it fails.
 """
 
 import linecache

@@ -4,7 +4,6 @@
 
 `{{ await something() }}` is understood: such a template becomes a coroutine function. Objects that know
 their own HTML (`__html__`), such as the one `xsrf_form_html()` gives, are not escaped again.
-Begin with `TornadoTemplateLoader`.
 """
 
 import ast

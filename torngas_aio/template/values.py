@@ -4,7 +4,6 @@
     reverse_url  static_url  xsrf_form_html  get_flashed_messages  settings  modules
 
 A name costs nothing unless the template may use it: `current_user` and `locale` can be slow to find.
-Begin with `handler_namespace` and `await_values`.
 """
 
 from collections.abc import Callable, Coroutine, Mapping

@@ -4,7 +4,7 @@
     page made in a worker thread ───────────────────────► function ─► wait_for(work) ─► the loop runs it
 
 Imported only where something of a page may have to wait: greenlet comes with the extra `db`. A switch to a new
-greenlet takes some microseconds. Begin with `wait_for`.
+greenlet takes some microseconds.
 """
 
 import asyncio

@@ -4,7 +4,7 @@
       └────────── context of the caller ──────────┘
 
 The server listens on a free port of 127.0.0.1, in the test's own loop. Each request runs in a copy of its
-caller's context, so that `settings.override` reaches it. Begin with `TestClient`.
+caller's context, so that `settings.override` reaches it.
 """
 
 import contextvars

@@ -1,4 +1,4 @@
-"""The fixtures of the pytest plugin, for an environment with the extra `testing`. Begin with `client`."""
+"""The fixtures of the pytest plugin, for an environment with the extra `testing`."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator

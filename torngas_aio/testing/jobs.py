@@ -1,7 +1,4 @@
-"""Jobs under test: kept instead of sent, run when the test says so, schedules by a clock that the test moves.
-
-Begin with `RecordedJobs.run`.
-"""
+"""Jobs under test: kept instead of sent, run when the test says so, schedules by a clock that the test moves."""
 
 import asyncio
 import time

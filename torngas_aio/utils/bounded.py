@@ -1,7 +1,4 @@
-"""A cache whose keys clients choose: bounded in bytes, whatever they send.
-
-Begin with `BoundedCache`.
-"""
+"""A cache whose keys clients choose: bounded in bytes, whatever they send."""
 
 from collections.abc import Hashable, Sized
 from typing import Protocol, TypeVar

@@ -1,9 +1,7 @@
 """Settings from the environment, as services are configured in containers and units.
 
-    secret("COOKIE_SECRET")          the variable, or the text of the file that COOKIE_SECRET_FILE names
-    database_of("mysql://...")       a URL as an entry of DATABASE_CONNECTION
-
-Begin with `secret`.
+secret("COOKIE_SECRET")          the variable, or the text of the file that COOKIE_SECRET_FILE names
+database_of("mysql://...")       a URL as an entry of DATABASE_CONNECTION
 """
 
 import os

@@ -7,8 +7,7 @@
 
 An IPv4 address written the IPv6 way (`::ffff:10.1.2.3`, as a socket for both families gives it) is that IPv4
 address, on either side. An address has no zone: `::1%eth0` is none.
-Begin with `parse_host` and `parse_address`, the parsers of text from outside; they are strict, because a host that two
-programs read in two ways is an attack.
+`parse_host` and `parse_address` are strict, because a host that two programs read in two ways is an attack.
 """
 
 import ipaddress

@@ -1,9 +1,7 @@
 """Small checks of one value, to be put together into the shape of a setting.
 
-    Check: (path, value) -> sentences        none: the value is of that kind
-    boolean  text  whole(1)  seconds  duration(1)  one_of(…)  sequence_of(check)  table(required, optional)
-
-Begin with `Check` and `table`.
+Check: (path, value) -> sentences        none: the value is of that kind
+boolean  text  whole(1)  seconds  duration(1)  one_of(…)  sequence_of(check)  table(required, optional)
 """
 
 import math

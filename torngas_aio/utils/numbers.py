@@ -1,10 +1,8 @@
 """Numbers in text from outside: ASCII digits in bounded number, or None.
 
-    parse_whole      "0", "007"; no sign, space, underscore, or digit of another script, all of which `int` takes
-    parse_integer    "-3" as well
-    parse_quality    "0.5": the weight of an entry in an Accept header
-
-Begin with `parse_whole`.
+parse_whole      "0", "007"; no sign, space, underscore, or digit of another script, all of which `int` takes
+parse_integer    "-3" as well
+parse_quality    "0.5": the weight of an entry in an Accept header
 """
 
 import re

@@ -1,11 +1,9 @@
 r"""Where a visitor may be sent after a `?next=` that anybody could have written.
 
-    "/inbox?page=2"                                safe: this site
-    "https://shop.example.com/x"                   safe when `allowed_hosts` means that host
-    "//evil"  "/\evil"  "\t//evil"  "/%2fevil"     never: browsers, proxies or a second decoding leave the site
-    "javascript:..."  "https:evil"  "https://a@b"  never
-
-Begin with `safe_redirect_target`.
+"/inbox?page=2"                                safe: this site
+"https://shop.example.com/x"                   safe when `allowed_hosts` means that host
+"//evil"  "/\evil"  "\t//evil"  "/%2fevil"     never: browsers, proxies or a second decoding leave the site
+"javascript:..."  "https:evil"  "https://a@b"  never
 """
 
 import re

@@ -1,7 +1,6 @@
 """Text out of whatever comes: bytes, numbers, hostile input; names of methods, headers and parameters.
 
-Begin with `safestr`; every line of a log goes through `escape_controls`, what a client chose in it through
-`quote_field`.
+Every line of a log goes through `escape_controls`, what a client chose in it through `quote_field`.
 """
 
 import re

@@ -4,7 +4,6 @@
     tornado       Tornado's, with the same rules on proxies and the same graceful end
 
 Both listen with `add_sockets` and end with `stop_gracefully`.
-Begin with `make_backend`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""From settings to an application. Begin with `build_application`."""
+"""From settings to an application."""
 
 import sys
 from collections.abc import Iterable, Sequence

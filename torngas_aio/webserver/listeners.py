@@ -1,7 +1,4 @@
-"""Where one server listens: bound as options and settings say, or given; closed and cleaned up with it.
-
-Begin with `Listeners.open`, and with `bind` for sockets alone.
-"""
+"""Where one server listens: bound as options and settings say, or given; closed and cleaned up with it."""
 
 import contextlib
 import errno

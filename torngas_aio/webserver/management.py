@@ -4,7 +4,7 @@
                  "unix:/run/x.sock"  the same by path
 
 With `--workers` each of them listens on the management port, or on the path that the parent holds, and any answers for
-all. Begin with `ManagementListener`.
+all.
 """
 
 from collections.abc import Callable, Coroutine

@@ -3,7 +3,6 @@
 A project defines its own with `tornado.options.define` before `Server.parse_command`; one that it defines
 under a built-in name is kept. Several servers may be made in one process: what an earlier command line
 set is taken back before the next is read.
-Begin with `define_options` and `parse_options`.
 """
 
 import math

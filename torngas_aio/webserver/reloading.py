@@ -5,7 +5,6 @@
     hand_over, take_over   sessions in memory: in a file without a name, whose descriptor the new program inherits
 
 A start that fails after that waits for the next edit instead of ending the program.
-Begin with `start_reloading`.
 """
 
 import asyncio

@@ -1,12 +1,10 @@
 """A loop that ends: as `asyncio.Runner`, but nothing at its end is waited for without a limit.
 
-    tasks        cancelled, and left behind when they swallow it
-    generators   closed
-    threads      joined for a few seconds; those that hang do not keep the process: it ends without them
+tasks        cancelled, and left behind when they swallow it
+generators   closed
+threads      joined for a few seconds; those that hang do not keep the process: it ends without them
 
-    Watchdog     ends a process whose loop is blocked while it should stop
-
-Begin with `LoopRunner`.
+Watchdog     ends a process whose loop is blocked while it should stop
 """
 
 import asyncio

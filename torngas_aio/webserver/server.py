@@ -1,4 +1,4 @@
-"""`Server`: the steps from a command line to a serving process, one method each. Begin with `run`."""
+"""`Server`: the steps from a command line to a serving process, one method each."""
 
 import contextlib
 import functools

@@ -5,7 +5,7 @@
                     SIGTERM/SIGINT ┘                                    ─► shutdown hooks, pools
     a second signal does not wait for them; one during the start ends that
 
-Begin with `serving`; `run_until_stopped` adds signals (`stopping`), `serve` is for programs with a loop of their own.
+`run_until_stopped` adds signals to `serving`; `serve` is for programs with a loop of their own.
 """
 
 import asyncio

@@ -5,7 +5,7 @@
                └─ works: the server stops as at SIGTERM, its listening sockets stay open, the program is replaced (exec)
 
 Nothing is refused meanwhile; new connections wait in the sockets until the new code accepts them. The process id stays.
-A SIGHUP that comes because the terminal has closed is a stop. Begin with `SingleProcess`.
+A SIGHUP that comes because the terminal has closed is a stop.
 """
 
 import asyncio

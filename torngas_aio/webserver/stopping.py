@@ -1,10 +1,8 @@
 """How a server ends: what signals mean at each moment, and how long the process then has.
 
-    first signal    drain, finish what is in flight      (during the start: the start is given up)
-    second signal   requests in flight are cut off       third signal: the process ends
-    SIGHUP          a renewal where there is one, else as a first signal
-
-Begin with `StopSignals`.
+first signal    drain, finish what is in flight      (during the start: the start is given up)
+second signal   requests in flight are cut off       third signal: the process ends
+SIGHUP          a renewal where there is one, else as a first signal
 """
 
 import asyncio

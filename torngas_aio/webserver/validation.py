@@ -6,7 +6,7 @@
     SESSION                 the session store's configuration, where SessionMiddleware is used
     DATABASE_CONNECTION     the databases' parser and their engines, SQLALCHEMY_CONFIGURATION included
 
-So there is one judge of each setting, the class that uses it. Begin with `service_findings`.
+So there is one judge of each setting, the class that uses it.
 """
 
 import logging

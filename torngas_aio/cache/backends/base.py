@@ -7,7 +7,7 @@
 
 A backend of one's own is a subclass with the `raw_*` operations of `torngas_aio.cache.store.Store`;
 keys, versions, timeouts, serializing and single flight come from here. A `key` is the caller's, a `stored_key` the one
-with prefix and version, to which the value's signature is bound. Begin with `BaseCache`.
+with prefix and version, to which the value's signature is bound.
 """
 
 import asyncio

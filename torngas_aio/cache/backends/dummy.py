@@ -1,7 +1,4 @@
-"""A cache that keeps nothing: for development, and to find out what a cache is worth.
-
-Begin with `DummyCache`.
-"""
+"""A cache that keeps nothing: for development, and to find out what a cache is worth."""
 
 from typing import ClassVar
 

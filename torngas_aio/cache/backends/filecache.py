@@ -1,9 +1,7 @@
 """A cache in a folder: shared by the processes of one machine, kept over restarts.
 
-    caller ── a thread of this cache's limiter ── FileStore (locks, atomic rename, checksums)
-    sweeper: a task of the cache, every SWEEP_INTERVAL seconds while it is in use
-
-Begin with `FileBasedCache`.
+caller ── a thread of this cache's limiter ── FileStore (locks, atomic rename, checksums)
+sweeper: a task of the cache, every SWEEP_INTERVAL seconds while it is in use
 """
 
 import asyncio

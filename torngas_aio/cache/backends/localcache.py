@@ -5,7 +5,6 @@
 
 Caches with one LOCATION share both, whatever their alias. Callers never share an object with the cache:
 immutable values are kept as they are, flat lists, dicts and sets are copied, the rest is pickled.
-Begin with `LocMemCache.get`.
 """
 
 import asyncio

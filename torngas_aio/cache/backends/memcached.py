@@ -9,8 +9,6 @@ A server that is down: reads of its keys are misses, writes raise `CacheUnavaila
 sessions read. Its keys do not move to the others, which would bring deleted sessions back once it returns, unless
 OPTIONS['REHASH'] says so. Lives are whole seconds, up to two more than asked for, never fewer.
 `incr` on negative numbers, `decr`, `ttl` and compare-and-delete need memcached 1.6.
-
-Begin with `MemcachedCache`.
 """
 
 import asyncio

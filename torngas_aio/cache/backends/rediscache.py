@@ -6,8 +6,6 @@
 LOCATION is `host:port`, a unix socket's path, `redis://`, `rediss://`, `redis+cluster://h1:p1,h2:p2` or
 `redis+sentinel://h1:p1,h2:p2/mymaster`. The cache's own commands do not go through the pool: those that one turn of
 the loop issues share one round trip on one connection (per node). Needs Redis 6.2 or newer.
-
-Begin with `RedisCache`.
 """
 
 import math

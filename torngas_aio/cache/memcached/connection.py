@@ -6,7 +6,6 @@
 aiomcache's own pool is not used: it hands a connection on whose last caller was cancelled, with the answer still to
 come, and it lets callers wait for ever when the server dies. Its reading of one-line answers loops without end, and
 without yielding, when the server closes; here that is an error.
-Begin with `MemcachedLink.open`.
 """
 
 import asyncio

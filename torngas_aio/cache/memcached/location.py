@@ -3,7 +3,7 @@
     "10.0.0.1:11211"   "10.0.0.1"   "[::1]:11211"   "/path/memcached.sock"   "unix:/path/memcached.sock"
     several: a list, or one text with commas or semicolons
 
-Reads text, opens nothing. Begin with `read_location`.
+Reads text, opens nothing.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@
 
 The generation is a random word under a key of its own. A process asks for it again once it has not done so for
 FRESH_SECONDS, so others see a `clear` within a second. When memcached has evicted it, a new one is made: the values
-before it are lost, never another's. `Ring` says which of several servers holds a key. Begin with `MemcachedNode.spell`.
+before it are lost, never another's. `Ring` says which of several servers holds a key.
 """
 
 import asyncio

@@ -7,7 +7,6 @@
 A connection whose call was cancelled or late is never used again, so no answer reaches the wrong caller; and since
 the place, not the connection, is what callers wait for, a dying server leaves no caller waiting. One timer a pool looks
 after the links in use: it closes those that are late, which ends their calls.
-Begin with `MemcachedPool.run`.
 """
 
 import asyncio

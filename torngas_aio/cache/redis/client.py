@@ -1,10 +1,8 @@
 """redis-py's client from settings, and the way of the cache's own commands beside it; one of each per loop.
 
-    .client         redis-py's, on a pool that makes callers wait when it is full
-    ._connected()   `RedisLink` or `ClusterLink`: one connection (a node), shared by all callers
-    ._raise()       what an answer that is none means to a caller
-
-Begin with `RedisClient`.
+.client         redis-py's, on a pool that makes callers wait when it is full
+._connected()   `RedisLink` or `ClusterLink`: one connection (a node), shared by all callers
+._raise()       what an answer that is none means to a caller
 """
 
 import asyncio

@@ -1,10 +1,8 @@
 """A Redis Cluster: each key's commands go to the node that holds its slot, each node by a `RedisLink` of its own.
 
-    key ── CRC16 mod 16384 ── slot ── node ── RedisLink        commands of one turn share a round trip per node
-    MOVED    the slot lives elsewhere now: follow, and learn the map again
-    ASK      the slot is on its way: ask there, this once
-
-Begin with `ClusterLink.on`.
+key ── CRC16 mod 16384 ── slot ── node ── RedisLink        commands of one turn share a round trip per node
+MOVED    the slot lives elsewhere now: follow, and learn the map again
+ASK      the slot is on its way: ask there, this once
 """
 
 import asyncio

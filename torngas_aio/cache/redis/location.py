@@ -5,7 +5,7 @@
     redis+cluster://h1:p1,h2:p2           rediss+cluster://...           a cluster
     redis+sentinel://h1:p1,h2:p2/mymaster[/db]   rediss+sentinel://...   a watched master
 
-Reads text, opens nothing. Begin with `read_location`.
+Reads text, opens nothing.
 """
 
 import re

@@ -1,10 +1,8 @@
 """redis-py's own clients and connections to a location, with its retries off: deadlines and the breaker are ours.
 
-    native_client    what users get as `.client`: Redis or RedisCluster, on a pool that makes callers wait when full
-    maker            a function that makes single connections, for `RedisLink`
-    discover         the cluster's slots and the nodes that hold them
-
-Begin with `native_client`.
+native_client    what users get as `.client`: Redis or RedisCluster, on a pool that makes callers wait when full
+maker            a function that makes single connections, for `RedisLink`
+discover         the cluster's slots and the nodes that hold them
 """
 
 from collections.abc import Callable, Sequence

@@ -7,7 +7,6 @@
 
 Nothing is retried: a command whose connection ended may have happened or not, and only its caller knows whether
 asking twice is harm. What was not yet sent when a connection ended goes out on the next.
-Begin with `RedisLink.execute`.
 """
 
 import asyncio

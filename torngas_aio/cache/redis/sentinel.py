@@ -5,7 +5,7 @@
     +switch-master                       connections to the former master are dropped; new ones lead to the new one
 
 In a planned failover the former master takes writes for some ten seconds that are lost afterwards: only the
-sentinels' messages tell in time. Begin with `SentinelWatch`.
+sentinels' messages tell in time.
 """
 
 import asyncio

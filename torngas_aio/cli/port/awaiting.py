@@ -1,4 +1,4 @@
-"""The `await`s and `async`s that a file needs, written into it. Begin with `await_calls`.
+"""The `await`s and `async`s that a file needs, written into it.
 
 Commands of a Redis client get their arguments in the form of redis-py 3 and later, another one than 1.8's StrictRedis.
 """

@@ -1,4 +1,4 @@
-r"""Files, packets and codecs that are of bytes in Python 3: edits of a Python 2 project. Begin with `mend_binary`.
+r"""Files, packets and codecs that are of bytes in Python 3: edits of a Python 2 project.
 
 open(path).read().decode("gbk")     open(path, "rb").read().decode("gbk")
 buf[0] == '\0'                      buf[0:1] == b'\0', where struct.unpack takes buf

@@ -2,7 +2,7 @@
 
     a call that waits  ->  its function awaits  ->  the calls of that function wait  ->  ...  until nothing is added
 
-What is ambiguous, and what cannot await, is reported and left. Begin with `Project`.
+What is ambiguous, and what cannot await, is reported and left.
 """
 
 import re

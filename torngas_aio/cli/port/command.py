@@ -1,4 +1,4 @@
-"""`torngas-aio port PATH` and the answer to `torngas-aio migrate`. Begin with `Port`."""
+"""`torngas-aio port PATH` and the answer to `torngas-aio migrate`."""
 
 import argparse
 import ast

@@ -1,4 +1,4 @@
-"""Generators that Tornado 4 ran as coroutines, made coroutine functions. Begin with `rewrite_coroutines`.
+"""Generators that Tornado 4 ran as coroutines, made coroutine functions.
 
 @gen.coroutine, @gen.engine, @asynchronous       async def
 x = yield f(), [g(), h()], pool.submit(i)        await f(), multi([g(), h()]), wrap_future(pool.submit(i))

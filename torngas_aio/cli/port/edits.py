@@ -1,4 +1,4 @@
-"""A file: replacements in its text, by the positions that `ast` gives, and its names. Begin with `Edits`."""
+"""A file: replacements in its text, by the positions that `ast` gives, and its names."""
 
 import ast
 import re

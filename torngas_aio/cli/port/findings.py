@@ -1,7 +1,4 @@
-"""What is left to do by hand: one code for each kind, found by reading Python files.
-
-Begin with `left_over`.
-"""
+"""What is left to do by hand: one code for each kind, found by reading Python files."""
 
 import ast
 import re

@@ -1,7 +1,4 @@
-"""Where futures and coroutines are kept and awaited: the names that hold them, and the functions that take them.
-
-Begin with `held_names` and `holder_of`.
-"""
+"""Where futures and coroutines are kept and awaited: the names that hold them, and the functions that take them."""
 
 import ast
 from collections.abc import Iterable

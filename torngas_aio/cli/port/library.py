@@ -3,8 +3,6 @@
 import md5; md5.new(x)              hashlib.md5(x)
 json.loads(x, encoding="utf-8")     json.loads(x)
 def __cmp__                         @total_ordering, __eq__ and __lt__ that ask it
-
-Begin with `mend_library`.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Where the code of a template is, by the rules of each engine: Tornado, Mako, Jinja2. Begin with `parts_of`."""
+"""Where the code of a template is, by the rules of each engine: Tornado, Mako, Jinja2."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Python 2 source, recognized and converted. Begin with `converted`."""
+"""Python 2 source, recognized and converted."""
 
 import ast
 import importlib

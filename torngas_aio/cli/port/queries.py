@@ -1,4 +1,4 @@
-"""What SQLAlchemy 2 has removed, written in its form of today. Begin with `rewrite_queries`.
+"""What SQLAlchemy 2 has removed, written in its form of today.
 
 relation("Post"), eagerload(A.b)        relationship("Post"), joinedload(A.b)
 select([A.id], A.id > 1)                select(A.id).where(A.id > 1)

@@ -1,4 +1,4 @@
-"""What a project's calls are left with once it is known which functions await. Begin with `undone`."""
+"""What a project's calls are left with once it is known which functions await."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
 """Changes that one file is enough for: names, imports, decorators, SQL texts, state, removed arguments.
 
-Each has a name that `--skip` takes. Begin with `rewrite`.
+Each has a name that `--skip` takes.
 """
 
 import ast

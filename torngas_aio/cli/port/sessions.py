@@ -1,4 +1,4 @@
-"""What a project puts into sessions that JSON, their format, has no form for. Begin with `unstorable`."""
+"""What a project puts into sessions that JSON, their format, has no form for."""
 
 import ast
 import re

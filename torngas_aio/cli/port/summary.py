@@ -1,7 +1,4 @@
-"""What a file says about its names, classes, functions and calls, without its syntax tree: small, and quick to pickle.
-
-Begin with `summarize`.
-"""
+"""Names, classes, functions and calls of a file without its syntax tree: small, and quick to pickle."""
 
 import ast
 import re

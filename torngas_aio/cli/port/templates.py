@@ -3,7 +3,7 @@
     template ─► parts (by each engine's own rules) ─► one Python text ─► `python2.converted` ─► back to their places
 
 Text outside of expressions and statements is never changed. Jinja2 has a language of its own, of which methods of
-dictionaries and codecs are changed. Begin with `convert` and `left_in`.
+dictionaries and codecs are changed.
 """
 
 import ast

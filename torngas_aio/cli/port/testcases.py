@@ -1,9 +1,7 @@
 """Test cases whose methods wait: without a change the test runner never awaits them, and they pass without running.
 
-    unittest.TestCase            unittest.IsolatedAsyncioTestCase; setUp, tearDown to asyncSetUp, asyncTearDown
-    tornado.testing's            @gen_test; self.fetch(...) to await self.http_client.fetch(...)
-
-Begin with `mend_tests`.
+unittest.TestCase            unittest.IsolatedAsyncioTestCase; setUp, tearDown to asyncSetUp, asyncTearDown
+tornado.testing's            @gen_test; self.fetch(...) to await self.http_client.fetch(...)
 """
 
 import ast

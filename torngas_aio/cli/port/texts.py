@@ -1,4 +1,4 @@
-"""What Python 2 did with text, written for Python 3: edits of a Python 2 project. Begin with `mend_texts`.
+"""What Python 2 did with text, written for Python 3: edits of a Python 2 project.
 
 x.decode("utf-8")           to_unicode(x)           right whether x is text or bytes now
 x.encode("utf-8")           x                       it stays where only bytes will do

@@ -1,4 +1,4 @@
-"""The files of a project: found, read, written. Begin with `find_files`."""
+"""The files of a project: found, read, written."""
 
 import io
 import os

@@ -1,12 +1,10 @@
 """The database as a handler uses it: statements that are awaited, on pooled connections.
 
-    db = database("postgres://user:pw@host/shop")         or database(dbn="sqlite", db="shop.db")
-    posts = await db.select("posts", where="author = $name", vars={"name": name}, order="id DESC", limit=10)
+db = database("postgres://user:pw@host/shop")         or database(dbn="sqlite", db="shop.db")
+posts = await db.select("posts", where="author = $name", vars={"name": name}, order="id DESC", limit=10)
 
-    statement ─┬─ in a transaction of this task: its connection
-               └─ else: a connection of this loop's pool, committed by itself
-
-Begin with `Database.query`.
+statement ─┬─ in a transaction of this task: its connection
+           └─ else: a connection of this loop's pool, committed by itself
 """
 
 import asyncio

@@ -1,9 +1,7 @@
 """From a URL, or from parameters, to a database.
 
-    "mysql://user:p%40ss@db.local/shop" ─┐
-    dbn="mysql", user="user", ...       ─┴─► driver and pool parameters ─► Database
-
-Begin with `database`.
+"mysql://user:p%40ss@db.local/shop" ─┐
+dbn="mysql", user="user", ...       ─┴─► driver and pool parameters ─► Database
 """
 
 import os

@@ -1,9 +1,7 @@
 """A small bounded pool of connections of one loop.
 
-    lease ──> an idle one (pinged if it was idle for long or has unread bytes), else a new one, else wait for one
-          <── whole: idle again      broken, cancelled or timed out: abandoned, its place is free
-
-Begin with `Pool.lease`.
+lease ──> an idle one (pinged if it was idle for long or has unread bytes), else a new one, else wait for one
+      <── whole: idle again      broken, cancelled or timed out: abandoned, its place is free
 """
 
 import asyncio

@@ -1,10 +1,8 @@
 """What a SELECT gives: rows that are read by attribute, all at once or one after the other.
 
-    rows = await db.select("posts")              a list
-    post = await db.where("posts", id=1).first()
-    async for post in db.select("posts"): …      some rows at a time, whatever their number
-
-Begin with `Statement`.
+rows = await db.select("posts")              a list
+post = await db.where("posts", id=1).first()
+async for post in db.select("posts"): …      some rows at a time, whatever their number
 """
 
 from collections.abc import AsyncGenerator, Callable, Coroutine

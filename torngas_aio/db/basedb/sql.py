@@ -9,7 +9,7 @@
 
 Text that is neither a value nor checked as an identifier must be the program's own: `SQLLiteral` says so. A `$` before
 anything else, such as `$1`, stays. A bare word in brackets is the key itself, as in `str.format`. Names that begin with
-an underscore, and methods, are out of reach. Begin with `SQLQuery` and `reparam`.
+an underscore, and methods, are out of reach.
 """
 
 import datetime as dt

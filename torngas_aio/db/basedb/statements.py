@@ -1,13 +1,11 @@
 """SELECT, INSERT, UPDATE and DELETE put together for one dialect; nothing here touches a database.
 
-    names of tables and columns   quoted, or an `SQLLiteral`
-    values                        bound
-    what, where                   SQL text with `$name`; `where` also a dict of columns, or an id
-    order, group                  names, with ASC or DESC, or an `SQLLiteral`
-    limit, offset                 whole numbers
-    values, filters               mappings of columns that a client may have written: only names and bound values
-
-Begin with `Dialect`.
+names of tables and columns   quoted, or an `SQLLiteral`
+values                        bound
+what, where                   SQL text with `$name`; `where` also a dict of columns, or an id
+order, group                  names, with ASC or DESC, or an `SQLLiteral`
+limit, offset                 whole numbers
+values, filters               mappings of columns that a client may have written: only names and bound values
 """
 
 import re

@@ -1,10 +1,8 @@
 """A transaction: one connection from BEGIN to COMMIT, found by every statement of the task that began it.
 
-    async with db.transaction():              commit at the end, roll back after an error or a cancellation
-        async with db.transaction():          inside: a savepoint, rolled back by itself
-    t = await db.transaction()                as web.py wrote it: then `await t.commit()` or `await t.rollback()`
-
-Begin with `Transaction`.
+async with db.transaction():              commit at the end, roll back after an error or a cancellation
+    async with db.transaction():          inside: a savepoint, rolled back by itself
+t = await db.transaction()                as web.py wrote it: then `await t.commit()` or `await t.rollback()`
 """
 
 import asyncio

@@ -1,9 +1,7 @@
 """The servers of one database, and which of them answers a request's reads.
 
-    ServerSpec ─► Node          engine, pool, whether the server is thought to be up
-    DatabaseSpec ─► Cluster     the master's node and the slaves'; `choose()` picks a slave
-
-Begin with `Cluster`.
+ServerSpec ─► Node          engine, pool, whether the server is thought to be up
+DatabaseSpec ─► Cluster     the master's node and the slaves'; `choose()` picks a slave
 """
 
 import logging

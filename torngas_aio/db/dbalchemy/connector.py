@@ -1,10 +1,8 @@
 """`Connector`: connections by name, as scripts of torngas 1.8 ask for them.
 
-    conn = Connector.get_conn('default')
-    await conn.create_db()           the tables of the connection's models
-    Connector.conn_pool              every configured connection by name
-
-Begin with `Connector`.
+conn = Connector.get_conn('default')
+await conn.create_db()           the tables of the connection's models
+Connector.conn_pool              every configured connection by name
 """
 
 from collections.abc import Iterator, Mapping

@@ -3,7 +3,7 @@
     write_cursor([3, Decimal("1.50")])  ──►  base64 of [3,{"decimal":"1.50"}]  ──►  read_cursor(text, types, dialect)
 
 A client can write any cursor. What it says must fit the columns' types, which decide what is accepted; all else is
-`InvalidCursor` (400), at a cost that the length of the text bounds. Begin with `read_cursor`.
+`InvalidCursor` (400), at a cost that the length of the text bounds.
 """
 
 import base64

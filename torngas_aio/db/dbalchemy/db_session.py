@@ -1,10 +1,8 @@
 """The routed database session: an `AsyncSession` that reads from a slave and writes to the master.
 
-    session_scope('default')  ─┐
-    Model.session, in a request ┼─► DbSession ── execute, get, add, flush, commit, query, using_master, ...
-    Connector.get_session()    ─┘
-
-Begin with `DbSession`.
+session_scope('default')  ─┐
+Model.session, in a request ┼─► DbSession ── execute, get, add, flush, commit, query, using_master, ...
+Connector.get_session()    ─┘
 """
 
 from typing import Any, Self

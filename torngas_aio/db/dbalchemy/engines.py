@@ -1,7 +1,6 @@
 """SQLAlchemy's engine of one server, as the settings want it: its pool, its limits and what its errors mean.
 
 A slave's engine runs in AUTOCOMMIT without rollbacks, so a read is one round trip: the SELECT and its rows.
-Begin with `make_engine`.
 """
 
 import logging

@@ -1,11 +1,9 @@
 """Migrations with Alembic: the tables of each connection name follow its models.
 
-    migrations/default/*.py      the versions of the connection 'default'
-    migrations/other/*.py        those of 'other'; each has its own line of versions and its own version table
+migrations/default/*.py      the versions of the connection 'default'
+migrations/other/*.py        those of 'other'; each has its own line of versions and its own version table
 
-    Migrations('default').upgrade() ─► Alembic, on the master's asyncio engine ─► env.py ─► configure_and_run
-
-Begin with `Migrations`.
+Migrations('default').upgrade() ─► Alembic, on the master's asyncio engine ─► env.py ─► configure_and_run
 """
 
 import io

@@ -1,13 +1,11 @@
 """`Model`, the base class of all models: where a model lives, how it is queried, the session it belongs to.
 
-    class User(Model):
-        __tablename__ = 'users'
-        id = Column(Integer, primary_key=True)          as in torngas 1.8
-        name: Mapped[str] = mapped_column(String(40))   the typed way
+class User(Model):
+    __tablename__ = 'users'
+    id = Column(Integer, primary_key=True)          as in torngas 1.8
+    name: Mapped[str] = mapped_column(String(40))   the typed way
 
-    await User.Q.filter(User.name == 'jack').all()      User.session.add(User(name='jack'))
-
-Begin with `Model`.
+await User.Q.filter(User.name == 'jack').all()      User.session.add(User(name='jack'))
 """
 
 from typing import Any, ClassVar, TypeVar

@@ -8,8 +8,7 @@
                            each slave that was down                              ── answers: used again
 
 Positions are compared, not clocks: while nothing is written nothing lags, and a replica that was cut off from its
-master, or whose replication has stopped, lags from the first change that it misses. Begin with `LagWatch` and
-`KeepAlive`.
+master, or whose replication has stopped, lags from the first change that it misses.
 """
 
 import asyncio

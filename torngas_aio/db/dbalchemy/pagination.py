@@ -1,9 +1,7 @@
 """Pages of a query: by number with the total, or by the last row seen.
 
-    Pagination    page 3 of 17: items, total, prev/next, the numbers to show   two statements, slow on far pages
-    KeysetPage    the rows after this cursor                                   one statement, quick anywhere
-
-Begin with `Pagination`.
+Pagination    page 3 of 17: items, total, prev/next, the numbers to show   two statements, slow on far pages
+KeysetPage    the rows after this cursor                                   one statement, quick anywhere
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence

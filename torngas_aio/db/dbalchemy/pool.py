@@ -5,7 +5,7 @@
              └─ all in use: wait in line ── deadline ─► PoolExhausted (answered 503), with a line in the log
 
 SQLAlchemy's asyncio pool lets a newcomer take a connection from under those who wait, and those who wait sit
-out their time when opening a connection fails. Begin with `WaitingPool`.
+out their time when opening a connection fails.
 """
 
 import asyncio

@@ -8,7 +8,7 @@
 
 Positions of different kinds, or of servers that do not replicate each other, cannot be compared: not reached. Where a
 server tells no position, or a change was not committed when the answer began, the cookie says until when reads go to
-the master; `torngas_aio.middleware.dbalchemy` reads and writes it. Begin with `Position` and `Stickiness`.
+the master; `torngas_aio.middleware.dbalchemy` reads and writes it.
 """
 
 import json

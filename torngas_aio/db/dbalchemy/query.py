@@ -4,7 +4,7 @@
         await ...            a list               await ....first()     one object or None
         await ....count()    a number             async for user in ... one by one, as the server sends them
 
-Each call returns a new query; the one it was called on stays as it was. Begin with `Query`.
+Each call returns a new query; the one it was called on stays as it was.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping

@@ -4,7 +4,7 @@
     session_scope(name)   a session for this block ┐
     a request             one for the request      ┴─► current_session(name) ◄── Model.session, Model.Q
 
-The only module of the layer that reads settings. Begin with `current_session`.
+The only module of the layer that reads settings.
 """
 
 import asyncio

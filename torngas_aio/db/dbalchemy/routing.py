@@ -5,7 +5,7 @@
                     └─ anything else ───────────► the master; after a change or a lock, reads go there too
 
 The master's part is SQLAlchemy's own transaction. The slave's is one AUTOCOMMIT connection beside it, so that losing
-it harms no transaction. All of this runs below SQLAlchemy's greenlets. Begin with `RoutedSession`.
+it harms no transaction. All of this runs below SQLAlchemy's greenlets.
 """
 
 import asyncio

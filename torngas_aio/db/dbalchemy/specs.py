@@ -5,7 +5,6 @@
     'mysql+mysqldb', as in torngas 1.8 ─► async_driver ─► 'mysql+aiomysql' ─► DRIVERS: dialect, defaults, timeout
 
 Nothing is opened here, and every fault is found in one go. No text made here holds a password.
-Begin with `parse_database`.
 """
 
 import logging

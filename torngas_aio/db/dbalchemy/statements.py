@@ -8,7 +8,7 @@
     lookup_of(User) ──► SELECT ... WHERE users.id = :key      sent with other values each time
 
 `Session.get` of SQLAlchemy builds, and keys for its cache, a new statement for each call: 45 of the 290 us that one
-row takes (benchmarks/db.py, one). Begin with `effect_of` and `lookup_of`.
+row takes (benchmarks/db.py, one).
 """
 
 import enum

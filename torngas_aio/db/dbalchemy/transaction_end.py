@@ -1,6 +1,6 @@
 """What is to be awaited once a transaction has been committed, or once it has been rolled back.
 
-SQLAlchemy tells of both below its greenlets, savepoints included. Begin with `TransactionEnd.add`.
+SQLAlchemy tells of both below its greenlets, savepoints included.
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""Attributes that would have to ask the database, which they cannot await: which it is, and how to load it.
-
-Begin with `refuse_attribute`.
-"""
+"""Attributes that would have to ask the database, which they cannot await: which it is, and how to load it."""
 
 from typing import Any
 

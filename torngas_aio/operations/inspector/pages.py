@@ -1,12 +1,10 @@
 """The inspector's own addresses, and what makes an application answer them.
 
-    ""                the page                 /events          changes of records, as server-sent events
-    /inspector.js     its script               /requests/7      one record as JSON
-    /inspector.css    its style                /routes          routes and what shadows them
-                                               /pipeline?of=    the hooks of a path or named route
-                                               /state           sockets, tasks and jobs
-
-Begin with `Inspector`.
+""                the page                 /events          changes of records, as server-sent events
+/inspector.js     its script               /requests/7      one record as JSON
+/inspector.css    its style                /routes          routes and what shadows them
+                                           /pipeline?of=    the hooks of a path or named route
+                                           /state           sockets, tasks and jobs
 """
 
 import linecache

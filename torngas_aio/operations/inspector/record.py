@@ -1,8 +1,6 @@
 """What is kept of one request, and the observer that writes it: entries on a time line, as masked text, within bounds.
 
-    entry   {"kind": "sql", "at": 3.1, "ms": 0.8, "title": "SELECT ...", ...}    times in milliseconds from the start
-
-Begin with `Recorder`; `current_record` is for those that add to its records.
+entry   {"kind": "sql", "at": 3.1, "ms": 0.8, "title": "SELECT ...", ...}    times in milliseconds from the start
 """
 
 import asyncio

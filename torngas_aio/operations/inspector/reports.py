@@ -1,4 +1,4 @@
-"""Routes, pipelines, sockets and tasks as values for JSON. Begin with `route_reports`."""
+"""Routes, pipelines, sockets and tasks as values for JSON."""
 
 import asyncio
 import re

@@ -7,7 +7,6 @@
     jobs         told by `_job_events`: those that a request enqueues, and the last that ran in this process
 
 Each other service is watched from the first request on that finds its module loaded: nothing is imported for this.
-Begin with `watches`.
 """
 
 import functools

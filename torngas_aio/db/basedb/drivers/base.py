@@ -1,4 +1,4 @@
-"""The contract of a driver: what a pool and a transaction need to know of a database. Begin with `Driver`."""
+"""The contract of a driver: what a pool and a transaction need to know of a database."""
 
 import inspect
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB through aiomysql. Begin with `MySQLDriver`."""
+"""MySQL and MariaDB through aiomysql."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false

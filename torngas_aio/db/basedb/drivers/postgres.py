@@ -1,4 +1,4 @@
-"""PostgreSQL through asyncpg. Begin with `PostgresDriver`."""
+"""PostgreSQL through asyncpg."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false, reportPrivateUsage=false

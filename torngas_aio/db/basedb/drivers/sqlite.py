@@ -1,4 +1,4 @@
-"""SQLite through aiosqlite: a thread for each connection. Begin with `SQLiteDriver`."""
+"""SQLite through aiosqlite: a thread for each connection."""
 
 import datetime as dt
 import decimal
