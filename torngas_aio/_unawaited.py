@@ -158,9 +158,9 @@ def _on_unawaited(coroutine: object) -> None:
         job.unawaited.append(error)
         return
     if request is not None and not _State.is_collecting:
-        handler = getattr(request, "_handler", None)
+        handler = getattr(request, "handler", None)
         if handler is None:  # a call hook's: the handler that follows looks for it
-            request._unawaited = error  # type: ignore[attr-defined]  # ours
+            request.unawaited = error  # type: ignore[attr-defined]  # ours
         elif handler.take_unawaited(error):
             return
         sink = error_sink.get()

@@ -161,7 +161,7 @@ class Application(HostApplication):
         To be called, and awaited, in a task of its own, in the request's own copy of the context.
         """
         enter_request(request)
-        run = request._run
+        run = request.run
         if run is None:
             run = IDLE if self.pipeline.is_idle else PipelineRun()
         # PERF: what waits for nothing is done at the call: one coroutine less, -0.3 us a request (benchmarks, plain)
@@ -275,7 +275,7 @@ class Application(HostApplication):
 
     def _make_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> Any:
         """Return the handler of the route, None for a foreign one."""
-        request._route = route = resolved.route
+        request.route = route = resolved.route
         if route is None or route.is_foreign:
             return None
         if run is not IDLE:

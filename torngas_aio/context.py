@@ -243,10 +243,10 @@ def current_scope() -> RequestScope | None:
 
 def scope_of(request: HTTPServerRequest) -> RequestScope:
     """Return the scope of *request*, made on first use."""
-    scope: RequestScope | None = getattr(request, "_scope", None)
+    scope: RequestScope | None = getattr(request, "scope", None)
     if scope is None:
         scope = RequestScope()
-        request._scope = scope  # type: ignore[attr-defined]  # a request carries its scope
+        request.scope = scope  # type: ignore[attr-defined]  # a request carries its scope
     return scope
 
 

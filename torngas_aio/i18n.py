@@ -138,7 +138,7 @@ def current_locale() -> locale.Locale:
     chosen = _override.get()
     if chosen is not None:
         return chosen
-    handler = getattr(current_request(), "_handler", None)
+    handler = getattr(current_request(), "handler", None)
     if handler is not None:
         found: locale.Locale = handler.locale
         return found

@@ -46,7 +46,7 @@ def ended(
     body = SimpleNamespace(received=received) if received else NO_BODY
     request: Any = SimpleNamespace(
         method=method, connection=SimpleNamespace(status=status, body=body), _start_time=-seconds,
-        _route=SimpleNamespace(name=route, handler_class=handler_class, is_foreign=False, counts={}) if route else None,
+        route=SimpleNamespace(name=route, handler_class=handler_class, is_foreign=False, counts={}) if route else None,
         server_connection=SimpleNamespace(sent=sent + 7),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
@@ -129,7 +129,7 @@ async def test_stages_are_timed_now_and_then(counted: Counts, monkeypatch: pytes
         observers.append(observer)
 
     request = SimpleNamespace(
-        method="GET", _route=None, server_connection=None, connection=SimpleNamespace(status=200, body=NO_BODY),
+        method="GET", route=None, server_connection=None, connection=SimpleNamespace(status=200, body=NO_BODY),
         _start_time=0.0,
     )  # fmt: skip
     observing: Any = SimpleNamespace(serve=serve, serve_others=serve)

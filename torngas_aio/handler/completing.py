@@ -82,8 +82,8 @@ def has_work(handler: ResponseHandler) -> bool:
     if handler._deferred is not None or (handler._run.stages.response and not handler._run.has_responded):
         return True
     request = handler.request
-    scope = request._scope
-    return (scope is not None and scope.must_settle) or request._unawaited is not None
+    scope = request.scope
+    return (scope is not None and scope.must_settle) or request.unawaited is not None
 
 
 def take_unawaited(handler: ResponseHandler, error: Unawaited) -> bool:
@@ -94,9 +94,9 @@ def take_unawaited(handler: ResponseHandler, error: Unawaited) -> bool:
     request = handler.request
     if handler._error is not None or handler._response_state.has_head or not answers_unawaited(handler):
         return False
-    earlier = request._unawaited
+    earlier = request.unawaited
     if earlier is None:
-        request._unawaited = error
+        request.unawaited = error
     elif str(error) not in str(earlier):
         earlier.args = (f"{earlier}\n{error}",)
     return True
@@ -106,7 +106,7 @@ def answers_unawaited(handler: ResponseHandler) -> bool:
     """Return whether a forgotten coroutine is this request's error; an un-awaited finish then waits for the method."""
     if handler._status_code == 101:  # the method returns when the socket closes
         return False
-    scope = handler.request._scope
+    scope = handler.request.scope
     return handler.application.is_debug or (scope is not None and scope.waits_for_method)
 
 
@@ -143,7 +143,7 @@ async def run_response_stage(handler: ResponseHandler) -> None:
     request = handler.request
     run = handler._run
     try:
-        if request._unawaited is not None:
+        if request.unawaited is not None:
             _raise_unawaited(handler)
         while (deferred := handler._deferred) is not None:  # an override may leave it to the base class
             handler._deferred = None
@@ -152,9 +152,9 @@ async def run_response_stage(handler: ResponseHandler) -> None:
         if run.stages.response:
             refuse_body(handler)
             await run.response(handler, handler._write_buffer)
-        if request._unawaited is not None:  # of a template or a response hook
+        if request.unawaited is not None:  # of a template or a response hook
             _raise_unawaited(handler)
-        scope = request._scope
+        scope = request.scope
         if scope is not None and scope.must_settle:
             await handler._settle(scope)
     except BaseException as exc:  # the request's boundary: answered and logged
@@ -174,7 +174,7 @@ async def settle(handler: ResponseHandler, scope: RequestScope) -> None:
 
 def _raise_unawaited(handler: ResponseHandler) -> None:
     request = handler.request
-    error, request._unawaited = request._unawaited, None
+    error, request.unawaited = request.unawaited, None
     assert error is not None
     if handler._error is None and answers_unawaited(handler):
         raise error
@@ -185,7 +185,7 @@ def _on_next_turn(handler: ResponseHandler) -> None:
     handler._next_turn = None
     if not handler._response_state.is_pending or handler._completion is not None or handler._hooks_owner is not None:
         return
-    scope = handler.request._scope
+    scope = handler.request.scope
     if (
         scope is not None
         and scope.waits_for_method

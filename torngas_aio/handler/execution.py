@@ -92,10 +92,10 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         if handler._timer is not None:
             handler._timer.cancel()
         request = handler.request
-        if request._scope is not None:
-            request._scope.has_failed = handler._error is not None
-            await request._scope.aclose()
-        del request._handler  # a cycle less for the collector
+        if request.scope is not None:
+            request.scope.has_failed = handler._error is not None
+            await request.scope.aclose()
+        del request.handler  # a cycle less for the collector
     if handler._interrupt is not None:
         raise handler._interrupt
 

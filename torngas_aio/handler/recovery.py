@@ -50,7 +50,7 @@ async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_repl
     else:
         exc = handler._error = _as_http_error(exc)
         if handler.application.is_debug:
-            note_unawaited(exc, handler.request._unawaited)
+            note_unawaited(exc, handler.request.unawaited)
         if may_replace and not handler._response_state.is_sent:
             handler._response_state = handler._response_state.after["reopen"]
         await report_error(handler, exc)
@@ -177,7 +177,7 @@ def _abandon(handler: ResponseHandler) -> None:
         handler._next_turn.cancel()
     with suppress(RuntimeError):  # the loop has been closed
         cut_off(handler)
-    scope = handler.request._scope
+    scope = handler.request.scope
     if scope is not None:
         scope.abandon()
 

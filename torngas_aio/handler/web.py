@@ -191,7 +191,7 @@ class BaseHandler(ResponseHandler):
         self._completion = self._hooks_owner = self._deferred = self._new_cookie = None
         self._timer = self._interrupt = self._finish_waiter = None
         self._url_kwargs = kwargs
-        request._handler = self  # until the request has ended: translations in lower layers ask for its locale
+        request.handler = self  # until the request has ended: translations in lower layers ask for its locale
         transforms = application.transforms
         self._transforms = [transform(request) for transform in transforms] if transforms else _NO_TRANSFORMS
         self.clear()

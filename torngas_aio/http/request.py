@@ -70,13 +70,13 @@ class Request(HTTPServerRequest):
 
     connection: Exchange  # type: ignore[assignment]  # an HTTPConnection in Tornado
 
-    _scope: RequestScope | None
-    _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
-    _route: Any = None  # to which it led
-    _run: Any  # its walk through the pipeline, where observers have chosen it
+    scope: RequestScope | None
+    handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
+    route: Any = None  # to which it led
+    run: Any  # its walk through the pipeline, where observers have chosen it
     _observation: Any = None  # all that observers see of it
     _seen_handler: Any = None  # which has answered; where metrics count sessions
-    _unawaited: Unawaited | None  # a forgotten coroutine, for the handler to answer
+    unawaited: Unawaited | None  # a forgotten coroutine, for the handler to answer
     _body = b""
     _is_body_ahead = False
     spool: Spool | None = None
@@ -109,7 +109,7 @@ class Request(HTTPServerRequest):
         self.connection = connection
         self.server_connection = server_connection
         self._raw_headers = headers
-        self._scope = self._unawaited = self._run = self._route = None  # PERF: 3.11 finds values of instances faster
+        self.scope = self.unawaited = self.run = self.route = None  # PERF: 3.11 finds values of instances faster
         self._start_time = _now()
 
     @property

@@ -137,7 +137,7 @@ class ServerState:
         for connection in list(self.connections):
             connection.check(now)
         for request, task in list(self.running.items()):
-            handler = request._handler
+            handler = request.handler
             if handler is not None and now >= handler._next_time_check:
                 handler._next_time_check = handler._check_time_limit(task, now)
         # Without any there is nothing to watch: the next connection starts the clock again.

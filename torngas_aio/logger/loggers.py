@@ -81,11 +81,11 @@ def request_summary(request: HTTPServerRequest) -> str:
 
 def request_id_of(request: HTTPServerRequest) -> str:
     """Return the id of *request*; the same each time."""
-    found: str | None = getattr(request, "_request_id", None)
+    found: str | None = getattr(request, "request_id", None)
     if found is None:
         sent = _sent_id(request)
         found = (well_formed_id(sent) if sent else "") or _new_id()
-        request._request_id = found  # type: ignore[attr-defined]  # a request carries its id
+        request.request_id = found  # type: ignore[attr-defined]  # a request carries its id
     return found
 
 

@@ -139,9 +139,9 @@ class AllowedHostsMiddleware:
 def csp_nonce(handler: RequestHandler) -> str:
     """Return the nonce of *handler*'s request for `<script nonce="…">`: 128 random bits, the same each time."""
     request: Any = handler.request
-    nonce: str | None = request.__dict__.get("_csp_nonce")
+    nonce: str | None = request.__dict__.get("csp_nonce")
     if nonce is None:
-        nonce = request._csp_nonce = secrets.token_urlsafe(16)
+        nonce = request.csp_nonce = secrets.token_urlsafe(16)
     return nonce
 
 

@@ -193,7 +193,7 @@ class Counts(Observer):
             finally:
                 exchange = request.connection
                 try:
-                    seconds, sent = request._route.counts[request.method][exchange.status]
+                    seconds, sent = request.route.counts[request.method][exchange.status]
                 except (AttributeError, KeyError):
                     self._count(request, before)
                 else:
@@ -208,7 +208,7 @@ class Counts(Observer):
     def _count(self, request: Any, before: int | None) -> None:
         """Count a request, and have those of its kind counted without this call where they need no more."""
         try:
-            route, exchange = request._route, request.connection
+            route, exchange = request.route, request.connection
             if route is not None and route.is_foreign and self._is_deferred(request, before):
                 return
             method = request.method if request.method in KNOWN_METHODS else _OTHER
@@ -250,7 +250,7 @@ class Counts(Observer):
 
     def _count_body(self, request: Any) -> None:
         if request.connection.status != _SWITCHING and (received := received_bytes(request)):
-            self._received.setdefault(_name_of(request._route), _Histogram(self._sizes)).new.append(received)
+            self._received.setdefault(_name_of(request.route), _Histogram(self._sizes)).new.append(received)
 
     def _count_session(self, request: Any) -> None:
         handler, request._seen_handler = request._seen_handler, None

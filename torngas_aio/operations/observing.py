@@ -127,7 +127,7 @@ class Observation:
     @property
     def route(self) -> "Route | None":
         """The route that it led to; None before, and where there is none."""
-        route: Route | None = self.request._route
+        route: Route | None = self.request.route
         return route
 
     @property
