@@ -1,17 +1,26 @@
-"""The standard library, Mako and aiomcache still have what `_compat` takes from them."""
+"""The standard library, Mako and the drivers of stores still have what `_compat` takes from them."""
 
 import argparse
 import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import aiomcache
+import aiomysql
+import aiosqlite
+import asyncmy.connection
+import asyncpg
 import pytest
 from mako.lookup import TemplateLookup
+from redis.asyncio import Connection
 
-from torngas_aio._compat import mako
+from torngas_aio._compat import aiomysql as mysql
+from torngas_aio._compat import aiosqlite as sqlite
+from torngas_aio._compat import drivers, mako
 from torngas_aio._compat.aiomcache import validate_key
-from torngas_aio._compat.stdlib import enter_task, leave_task, options_of
+from torngas_aio._compat.redis import take_streams
+from torngas_aio._compat.stdlib import enter_task, has_buffered, leave_task, options_of
 
 
 def test_the_options_of_a_parser_and_of_its_chosen_subcommand_are_found() -> None:
@@ -72,3 +81,65 @@ def test_a_key_that_would_be_read_as_a_part_of_the_command_is_refused(key: bytes
     validate_key(client, b"good")
     with pytest.raises(aiomcache.ValidationException):
         validate_key(client, key)
+
+
+@pytest.mark.asyncio
+async def test_bytes_that_a_stream_reader_holds_are_seen() -> None:
+    reader = asyncio.StreamReader()
+    assert not has_buffered(reader)
+    reader.feed_data(b"+PONG")
+    assert has_buffered(reader)
+    await reader.readexactly(5)
+    assert not has_buffered(reader)
+
+
+@pytest.mark.asyncio
+async def test_the_streams_of_a_redis_connection_are_taken_once() -> None:
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    connection = Connection(port=server.sockets[0].getsockname()[1], protocol=2, driver_info=None)
+    await connection.connect()  # type: ignore[no-untyped-call]
+    reader, writer = take_streams(connection)
+    assert not reader.at_eof()
+    assert not connection.is_connected
+    with pytest.raises(ConnectionError, match="ended right after"):
+        take_streams(connection)
+    for each in (writer, *held):
+        each.close()
+        await each.wait_closed()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("driver", "names"),
+    [
+        (asyncpg.Connection, ["_transport"]),
+        (asyncmy.connection.Connection, ["_transport", "_stream_broken"]),
+        (aiomysql.Connection, ["_connect"]),
+    ],
+)
+def test_a_driver_keeps_what_is_asked_of_its_connections(driver: type, names: list[str]) -> None:
+    assert [name for name in names if not hasattr(driver, name)] == []
+
+
+@pytest.mark.asyncio
+async def test_the_parts_of_a_connection_that_is_not_open_are_found() -> None:
+    connection = aiomysql.Connection()
+    assert mysql.transport_of(connection) is None
+    assert mysql.is_ended(connection)
+    driver: Any = asyncmy.connection.Connection
+    unopened = driver()
+    assert drivers.transport_of(unopened) is None
+    assert drivers.is_broken(unopened)  # until it is open
+
+
+@pytest.mark.asyncio
+async def test_a_connection_to_sqlite_runs_in_a_thread_that_keeps_no_process() -> None:
+    connection = await sqlite.connect(":memory:", "PRAGMA foreign_keys = ON")
+    thread = connection._thread
+    assert thread.daemon
+    assert thread.is_alive()
+    await connection.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert isinstance(connection, aiosqlite.Connection)

@@ -4,7 +4,20 @@ import sqlite3
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, QueuePool, Select, Table, create_engine, event, func, select
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    QueuePool,
+    Select,
+    Table,
+    create_engine,
+    delete,
+    event,
+    func,
+    lambda_stmt,
+    select,
+)
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection, AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, load_only, mapped_column
 
@@ -15,12 +28,15 @@ from torngas_aio._compat.sqlalchemy import (
     is_dirty,
     is_empty,
     is_flushing,
+    locks_rows,
     max_overflow_of,
     options_of,
     order_by_of,
     parts_of,
     ping_asyncpg,
     raise_adapted,
+    raw_columns_of,
+    resolve_lambda,
     unopened_record,
 )
 
@@ -46,6 +62,18 @@ PLAIN = select(TABLE)
 )  # fmt: skip
 def test_the_parts_of_a_statement_are_found(statement: Select[Any], parts: set[str]) -> None:
     assert parts_of(statement) == parts
+
+
+def test_the_columns_and_the_lock_of_a_statement_are_found() -> None:
+    assert raw_columns_of(PLAIN) == [TABLE]
+    assert raw_columns_of(delete(TABLE)) is None
+    assert resolve_lambda(PLAIN) is PLAIN
+    assert isinstance(resolve_lambda(lambda_stmt(lambda: select(TABLE))), Select)
+    assert [locks_rows(each) for each in (PLAIN, PLAIN.with_for_update(), PLAIN.with_for_update(read=True))] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_the_order_and_the_options_are_found() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tornado import autoreload, template, web
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 from tornado.routing import PathMatches
@@ -23,6 +23,7 @@ from torngas_aio._compat.tornado import (
     cross_origin_fault,
     gzip_file_of,
     has_idle_loop,
+    has_modules,
     header_lists,
     header_text,
     regex_of,
@@ -98,10 +99,29 @@ def test_a_namespace_makes_modules_by_name() -> None:
     assert modules.Entry == ("Entry", web.UIModule)
 
 
+def test_a_handler_keeps_the_modules_that_it_has_rendered() -> None:
+    class Entry(web.UIModule):
+        def render(self, *args: object) -> str:
+            return "entry"
+
+    line = RequestStartLine("GET", "/", "HTTP/1.0")
+    connection: Any = SimpleNamespace(set_close_callback=lambda _: None)
+    handler = web.RequestHandler(web.Application(), HTTPServerRequest(start_line=line, connection=connection))
+    assert not has_modules(handler)
+    modules: Any = UIModuleNamespace(handler, {"Entry": Entry})
+    modules.Entry()
+    assert has_modules(handler)
+
+
 def test_headers_keep_lists_by_usual_names() -> None:
     headers = HTTPHeaders({"a-b": "1"})
     headers.add("A-B", "2")
     assert header_lists(headers) == {"A-B": ["1", "2"]}
+    filled = HTTPHeaders()
+    assert header_lists(filled) == {}
+    header_lists(filled)["A-B"] = ["1", "2"]
+    assert filled.get("a-b") == headers["A-B"] == "1,2"
+    assert list(filled.get_all()) == list(headers.get_all())
 
 
 def test_a_path_matcher_reverses_by_its_address() -> None:

@@ -18,12 +18,15 @@ __all__ = [
     "is_empty",
     "is_flushing",
     "leave_block",
+    "locks_rows",
     "max_overflow_of",
     "options_of",
     "order_by_of",
     "parts_of",
     "ping_asyncpg",
     "raise_adapted",
+    "raw_columns_of",
+    "resolve_lambda",
     "unopened_record",
 ]
 
@@ -47,6 +50,21 @@ def options_of(statement: Select[Any]) -> Any:
 def has_common_table(clause: Any) -> bool:
     """Return whether a statement has common table expressions that it does not select from (`add_cte`)."""
     return bool(clause._independent_ctes)
+
+
+def resolve_lambda(clause: object) -> object:
+    """Return the statement that a `lambda_stmt` stands for, and any other as it is."""
+    return getattr(clause, "_resolved", clause)
+
+
+def locks_rows(clause: object) -> bool:
+    """Return whether *clause* is a SELECT ... FOR UPDATE, or FOR SHARE."""
+    return getattr(clause, "_for_update_arg", None) is not None
+
+
+def raw_columns_of(clause: object) -> Sequence[object] | None:
+    """Return what a SELECT selects, tables among it; None for other statements."""
+    return getattr(clause, "_raw_columns", None)
 
 
 def has_connection(session: Session) -> bool:

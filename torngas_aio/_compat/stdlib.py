@@ -14,6 +14,7 @@ __all__ = [
     "call_before_threads_are_joined",
     "enter_task",
     "frame_above",
+    "has_buffered",
     "leave_task",
     "options_of",
     "write_parts",
@@ -32,6 +33,11 @@ def call_before_threads_are_joined(function: Callable[..., object], *arguments: 
 def frame_above(depth: int) -> FrameType:
     """Return the frame of the function that calls this; with *depth* above 0, of what called that, so many calls up."""
     return sys._getframe(depth + 1)
+
+
+def has_buffered(reader: asyncio.StreamReader) -> bool:
+    """Return whether *reader* holds bytes that were not read yet."""
+    return bool(getattr(reader, "_buffer", None))
 
 
 def options_of(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -> list[str]:

@@ -30,6 +30,7 @@ __all__ = [
     "format_timestamp",
     "gzip_file_of",
     "has_idle_loop",
+    "has_modules",
     "header_lists",
     "header_text",
     "regex_of",
@@ -64,6 +65,11 @@ UIModuleNamespace = web._UIModuleNamespace
 def answer_exception(handler: web.RequestHandler, error: BaseException) -> None:
     """Have *handler* answer *error* as Tornado does for its own handlers."""
     handler._handle_request_exception(error)
+
+
+def has_modules(handler: web.RequestHandler) -> bool:
+    """Return whether UI modules have been rendered for *handler*."""
+    return bool(getattr(handler, "_active_modules", None))
 
 
 def cross_origin_fault(handler: web.RequestHandler) -> str | None:

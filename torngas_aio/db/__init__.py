@@ -3,8 +3,6 @@
 dbalchemy/  basedb/   the two layers
 _connections.py       deadlines of statements, idle connections that the server has closed, what errors mean
 _outage.py            whether a server answers and takes writes, found out by a probe in the background
-_aiomysql.py          aiomysql's connection with its own escape function
-_aiosqlite.py         aiosqlite's, closed when a task is cancelled while it opens
 
 `session_with_changes` tells whether the code that runs has changes that are not committed; `Sending` waits for that.
 """

@@ -16,7 +16,7 @@ from tornado.escape import to_unicode
 from tornado.util import ObjectDict
 from tornado.web import RequestHandler, UIModule
 
-from torngas_aio._compat.tornado import UIModuleNamespace
+from torngas_aio._compat.tornado import UIModuleNamespace, has_modules
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.handler.host import LoaderKey
@@ -157,7 +157,7 @@ def render_with_modules(handler: ResponseHandler, template: Template, values: di
 
 def with_embeds(handler: RequestHandler, page: bytes) -> bytes:
     """Add the scripts and styles that UI modules of *page* ask for, Tornado's way."""
-    if not getattr(handler, "_active_modules", None):
+    if not has_modules(handler):
         return page
     embedded: bytes = RequestHandler.render(_Embedding(handler, page), "")  # type: ignore[arg-type, assignment]  # stands in
     return embedded

@@ -69,7 +69,7 @@ class Hook:
 
 def no_hook(function: _F) -> _F:
     """Mark a base class's method as a placeholder: inherited, it does not count as a hook."""
-    function.__dict__["_is_no_hook"] = True
+    function.__dict__["is_no_hook"] = True
     return function
 
 
@@ -83,7 +83,7 @@ def hooks_of(instance: object, names: Mapping[str, str], faults: list[str]) -> d
     hooks: dict[str, list[Hook]] = {}
     for stage, name in names.items():
         function = getattr(instance, name, None)
-        if function is None or getattr(function, "_is_no_hook", False):
+        if function is None or getattr(function, "is_no_hook", False):
             continue
         owner = instance if isinstance(instance, type) else type(instance)
         if not _is_async(function):

@@ -17,6 +17,7 @@ from aiomcache import ClientException, FlagClient
 from aiomcache.pool import Connection, MemcachePool
 
 from torngas_aio._compat.aiomcache import validate_key
+from torngas_aio._compat.stdlib import has_buffered
 from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["MemcachedLink", "MetaValue", "ServerAnswer"]
@@ -67,8 +68,7 @@ class MemcachedLink(FlagClient[bytes]):
     def is_usable(self) -> bool:
         """False when the server has closed, or sent what was not asked for."""
         reader, writer = self._connection
-        has_more = bool(getattr(reader, "_buffer", None))
-        return not (has_more or reader.at_eof() or reader.exception() is not None or writer.is_closing())
+        return not (has_buffered(reader) or reader.at_eof() or reader.exception() is not None or writer.is_closing())
 
     @property
     def has_ended(self) -> bool:

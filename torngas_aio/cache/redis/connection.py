@@ -19,6 +19,7 @@ from typing import Any, Protocol, Self, cast
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
+from torngas_aio._compat.redis import take_streams
 from torngas_aio._compat.stdlib import write_parts
 
 __all__ = ["RedisWire", "Replies", "ReplyError", "Slot", "WireLost", "pack"]
@@ -141,16 +142,13 @@ class RedisWire(asyncio.Protocol):
         Raises:
             ConnectionError: It is closed already, or holds bytes that were not asked for.
         """
-        writer, reader = cast(Any, connection)._writer, cast(Any, connection)._reader
-        if writer is None or writer.transport.is_closing() or reader.at_eof() or reader._buffer:
-            raise ConnectionError("the connection ended right after it was made")
+        reader, writer = take_streams(connection)
         wire = cls(seconds, on_lost, on_writable, on_silence=on_silence, patience=patience)
-        transport = writer.transport
+        transport = cast(asyncio.Transport, writer.transport)
         transport.set_protocol(wire)
         wire._transport = transport
         # The stream objects close the transport when they are collected, so they live as long as the wire.
         wire._keep = (writer, reader)
-        cast(Any, connection)._writer = cast(Any, connection)._reader = None
         transport.resume_reading()
         return wire
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
+from torngas_aio._compat.drivers import transport_of
 from torngas_aio.db._connections import deadline_of
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.dbalchemy.positions import Position
@@ -71,7 +72,7 @@ class Guard:
     @property
     def transport(self) -> Any:
         """The asyncio transport, None after the connection was closed here."""
-        return self._connection._transport
+        return transport_of(self._connection)
 
     def _terminate_force_close(self) -> None:
         raise NotImplementedError

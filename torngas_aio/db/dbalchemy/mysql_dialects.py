@@ -22,6 +22,7 @@ from sqlalchemy.dialects.mysql.asyncmy import (
 )
 from sqlalchemy.util.concurrency import await_
 
+from torngas_aio._compat.drivers import is_broken
 from torngas_aio.db._outage import MYSQL_QUESTION, mysql_takes_writes
 from torngas_aio.db.dbalchemy.connection_guard import PING_SECONDS, Guard, GuardedModule, committing
 from torngas_aio.db.dbalchemy.positions import Gtids, GtidSet, Position
@@ -161,20 +162,20 @@ class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
     _ss_cursor_cls = _AiomysqlStream
 
     def is_lost(self) -> bool:
-        from torngas_aio.db._aiomysql import is_ended
+        from torngas_aio._compat.aiomysql import is_ended
 
         return is_ended(self._connection)
 
     @property
     def transport(self) -> object:
-        from torngas_aio.db._aiomysql import transport_of
+        from torngas_aio._compat.aiomysql import transport_of
 
         return transport_of(self._connection)
 
 
 class _AiomysqlModule(GuardedModule, AsyncAdapt_aiomysql_dbapi):
     def connect(self, *args: object, **kwargs: Any) -> _AiomysqlConnection:
-        from torngas_aio.db._aiomysql import connect  # here: only where aiomysql is installed
+        from torngas_aio._compat.aiomysql import connect  # here: only where aiomysql is installed
 
         creator = kwargs.pop("async_creator_fn", connect)
         return await_(_AiomysqlConnection.create(self, self.greeted(creator(*args, **kwargs))))
@@ -207,7 +208,7 @@ class _AsyncmyConnection(_MySQLGuard, AsyncAdapt_asyncmy_connection):
     _ss_cursor_cls = _AsyncmyStream
 
     def is_lost(self) -> bool:
-        return not self._connection.connected or bool(getattr(self._connection, "_stream_broken", False))
+        return not self._connection.connected or is_broken(self._connection)
 
 
 class _AsyncmyModule(GuardedModule, AsyncAdapt_asyncmy_dbapi):

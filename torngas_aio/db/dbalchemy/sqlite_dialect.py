@@ -31,7 +31,7 @@ class AiosqliteDialect(SQLiteDialect_aiosqlite):
         """Leave nothing to the pool's listeners: what they raise leaves the connection open."""
 
     def connect(self, *args: Any, **kwargs: Any) -> Any:
-        from torngas_aio.db._aiosqlite import connect  # here: only where aiosqlite is installed
+        from torngas_aio._compat.aiosqlite import connect  # here: only where aiosqlite is installed
 
         connection = super().connect(*args, **{"async_creator_fn": connect, **kwargs})
         with closed_on_error(connection):

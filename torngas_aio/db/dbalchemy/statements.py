@@ -22,7 +22,7 @@ from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.functions import Function, FunctionElement
 from sqlalchemy.sql.schema import Table
 
-from torngas_aio._compat.sqlalchemy import has_common_table
+from torngas_aio._compat.sqlalchemy import has_common_table, locks_rows, raw_columns_of, resolve_lambda
 from torngas_aio.db._connections import PURE_FUNCTIONS
 from torngas_aio.utils.narrowing import class_of
 
@@ -46,7 +46,7 @@ _LOCKING_TEXT = re.compile(
 
 def effect_of(clause: object) -> Effect:
     """Return what *clause* does; whatever is not known to read counts as a change."""
-    clause = getattr(clause, "_resolved", clause)  # a lambda's statement
+    clause = resolve_lambda(clause)
     if isinstance(clause, TextClause):
         return _effect_of_text(clause.text)
     inner = getattr(clause, "element", None)  # select(Model).from_statement(text(...))
@@ -54,7 +54,7 @@ def effect_of(clause: object) -> Effect:
         return _effect_of_text(inner.text)
     if not getattr(clause, "is_select", False):
         return Effect.CHANGE
-    if getattr(clause, "_for_update_arg", None) is not None:
+    if locks_rows(clause):
         return Effect.LOCK
     if _is_plain(clause):
         return Effect.READ
@@ -66,7 +66,7 @@ def _is_plain(clause: object) -> bool:
 
     PERF: nearly every read of a model is: 0.5 us, where looking at every part costs 15 us and more.
     """
-    columns = getattr(clause, "_raw_columns", None)
+    columns = raw_columns_of(clause)
     if columns is None or has_common_table(clause):
         return False
     return all(
@@ -80,7 +80,7 @@ def _effect_of_parts(clause: Any) -> Effect:
     for part in visitors.iterate(clause):
         if getattr(part, "is_dml", False) or part.__visit_name__ in _CHANGING:
             return Effect.CHANGE
-        if getattr(part, "_for_update_arg", None) is not None:
+        if locks_rows(part):
             found = Effect.LOCK
         if isinstance(part, FunctionElement) and _may_write(part):
             return Effect.CHANGE

@@ -12,8 +12,8 @@ import aiomysql
 from pymysql import err
 from pymysql.constants import CLIENT
 
+from torngas_aio._compat.aiomysql import connect, is_ended, transport_of
 from torngas_aio._masking import mask_url
-from torngas_aio.db._aiomysql import connect, is_ended, transport_of
 from torngas_aio.db._connections import has_unread
 from torngas_aio.db._outage import MYSQL_QUESTION, mysql_takes_writes
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options, rows_of

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from torngas_aio._compat.drivers import transport_of
 from torngas_aio._masking import mask_url
 from torngas_aio.db._connections import has_unread
 from torngas_aio.db._outage import postgres_takes_writes
@@ -102,7 +103,7 @@ class PostgresDriver(Driver):
         return await postgres_takes_writes(connection)
 
     def is_doubtful(self, connection: asyncpg.Connection) -> bool:
-        return connection.is_closed() or has_unread(connection._transport)
+        return connection.is_closed() or has_unread(transport_of(connection))
 
     async def close(self, connection: asyncpg.Connection) -> None:
         await connection.close()

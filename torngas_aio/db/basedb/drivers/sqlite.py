@@ -10,7 +10,7 @@ from typing import Any
 
 import aiosqlite
 
-from torngas_aio.db._aiosqlite import connect
+from torngas_aio._compat.aiosqlite import connect
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, rows_of
 from torngas_aio.db.basedb.statements import SQLITE
 from torngas_aio.storage import Storage
