@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import time
@@ -23,6 +23,7 @@ from torngas_aio.db.dbalchemy import mysql_dialects, session_scope
 from torngas_aio.db.dbalchemy.monitoring import KeepAlive
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ApiHandler, WebHandler
+from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.middleware.dbalchemy import COOKIE, DBAlchemyMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -99,9 +100,9 @@ class Export(WebHandler):
             await self.flush()
 
 
-def app(**more: Any) -> Application:
+def app(*, middlewares: Sequence[type] = (DBAlchemyMiddleware,), **more: Any) -> Application:
     handlers = [("/users", Users), ("/server", Server), ("/busy", Busy), ("/where", Where), ("/export", Export)]
-    return Application(handlers, middlewares=[DBAlchemyMiddleware], cookie_secret=SECRET, **more)
+    return Application(handlers, middlewares=list(middlewares), cookie_secret=SECRET, **more)
 
 
 Opened = Callable[..., TestClient]
@@ -255,6 +256,33 @@ async def test_a_visitor_reads_from_slaves_that_have_what_he_wrote(driver: str) 
                 cluster.wait_for_slaves()
                 assert {(await writer.get("/server")).text for _ in range(5)} <= {"2", "3"}
             assert cluster.master.execute("SELECT COUNT(*) AS n FROM users", DATABASE) == [{"n": 2}]
+
+
+class LoadsUser(BaseMiddleware):
+    """Opens the request's session, as `AuthMiddleware` does."""
+
+    before_body = True
+
+    async def process_request(self, handler: Any, clear: object) -> None:
+        assert int(await User.session.scalar(select(text("@@server_id")))) > 0
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    "middlewares", [(DBAlchemyMiddleware, LoadsUser), (LoadsUser, DBAlchemyMiddleware)], ids=["behind", "before"]
+)
+async def test_what_is_written_is_read_where_a_hook_has_used_the_database_before(middlewares: Sequence[type]) -> None:
+    cluster: MariaCluster = mariadb.shared_cluster()
+    with configured(maria(cluster), STICK_TO_MASTER=0.001, ATOMIC_REQUESTS=True):
+        async with prepared(cluster), TestClient(app(middlewares=middlewares)) as client:
+            assert await names(client) == []
+            cluster.stop_replication()
+            try:
+                for number in range(1, 5):
+                    assert (await client.post("/users", data={"name": f"u{number}"})).status_code == 200
+                    assert len(await names(client)) == number
+            finally:
+                cluster.start_replication()
 
 
 @pytest.mark.mariadb

@@ -2,7 +2,7 @@
 
     init      every database's settings are checked, engines made (nothing is connected), pings begin
     call      ATOMIC_REQUESTS: the answer waits for the method, then for the commit
-    request   STICK_TO_MASTER: the visitor's signed cookie says what a slave must have to answer
+              STICK_TO_MASTER: the visitor's signed cookie says what a slave must have to answer
     shutdown  pings end; the pools are closed with the application
 
 Sessions open on first use, and are rolled back and given back at the end of the request by its scope, whatever
@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Application
+from tornado.web import Application, decode_signed_value
 
 from torngas_aio._former_names import former_names
 from torngas_aio.context import ORDER_COOKIE, Outcome, scope_of
@@ -39,6 +39,7 @@ class DBAlchemyMiddleware(BaseMiddleware):
         self._keep_alive: KeepAlive | None = None
         self._is_atomic = False
         self._stick_seconds = 0.0
+        self._secret: str | bytes | dict[int, str] | dict[int, bytes] = ""
 
     @property
     def _cookie_seconds(self) -> float:
@@ -55,7 +56,8 @@ class DBAlchemyMiddleware(BaseMiddleware):
             cluster_of(spec.name)
         self._is_atomic = bool(settings.ATOMIC_REQUESTS)
         self._stick_seconds = float(settings.STICK_TO_MASTER or 0)
-        if self._stick_seconds > 0 and not application.settings.get("cookie_secret"):
+        self._secret = application.settings.get("cookie_secret") or ""
+        if self._stick_seconds > 0 and not self._secret:
             raise ConfigError("STICK_TO_MASTER signs a cookie: set TORNADO_CONF['cookie_secret'].", code="TGA501")
         if settings.PING_DB and specs:
             names = [spec.name for spec in specs]
@@ -65,22 +67,26 @@ class DBAlchemyMiddleware(BaseMiddleware):
             self._keep_alive.start()
 
     async def process_call(self, request: HTTPServerRequest, clear: Clear) -> None:
-        """Have the answer wait for the method, so that its commit can still fail it."""
+        """Have the answer wait for the method, so that its commit can fail it, and send reads where the last write is.
+
+        Not in a request hook: one of another class may use the database before.
+        """
         if self._is_atomic:
             scope_of(request).waits_for_method = True
-
-    async def process_request(self, handler: Any, clear: Clear) -> None:
-        """Send the visitor's reads where their last write is."""
-        if self._stick_seconds <= 0:
-            return
-        given = handler.get_signed_cookie(COOKIE, max_age_days=self._cookie_seconds / _DAY)
-        stickiness = Stickiness(given.decode("utf-8", "replace") if given else "", time.time())
-        handler.scope.add(STICKINESS, stickiness, order=ORDER_COOKIE, settle=self._remember)
+        if self._stick_seconds > 0:
+            stickiness = Stickiness(self._read_cookie(request), time.time())
+            scope_of(request).add(STICKINESS, stickiness, order=ORDER_COOKIE, settle=self._remember)
 
     async def process_shutdown(self, application: Application) -> None:
         """End the pings."""
         if self._keep_alive is not None:
             await self._keep_alive.aclose()
+
+    def _read_cookie(self, request: Any) -> str:  # whose cookies have no full type
+        sent = request.cookies.get(COOKIE)
+        age = self._cookie_seconds / _DAY
+        given = decode_signed_value(self._secret, COOKIE, sent.value, max_age_days=age) if sent else None
+        return given.decode("utf-8", "replace") if given else ""
 
     async def _remember(self, outcome: Outcome) -> None:
         handler = outcome.handler
