@@ -90,6 +90,19 @@ class Slow(WebSocketHandler):
         await self.write_message("done")
 
 
+class AnswersLate(WebSocketHandler):
+    """Writes to the socket that it has closed, or meets another one that has closed."""
+
+    def open(self) -> None:
+        if self.get_query_argument("of") == "its own":
+            self.close(4401, "who are you?")
+
+    async def on_message(self, message: str | bytes) -> None:
+        if self.get_query_argument("of") == "another":
+            raise tornado.websocket.WebSocketClosedError
+        await self.write_message("done")
+
+
 class Flood(WebSocketHandler):
     """Writes more than a client that does not read can take."""
 
@@ -244,9 +257,10 @@ async def start(kind: str) -> AsyncIterator[Start]:
         Slow.may_go_on, Slow.seen = asyncio.Event(), 0
         rules = [
             ("/echo", Echo), ("/packed", Packed), ("/spoken", Spoken), ("/failing", Failing), ("/closing", Closing),
-            ("/slow", Slow), ("/flood", Flood), ("/member", Member), ("/packed-member", PackedMember),
-            ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly), ("/scoped", Scoped),
-            ("/holding", Holding), ("/lingering", Lingering), ("/lingering-briefly", LingeringBriefly),
+            ("/slow", Slow), ("/late", AnswersLate), ("/flood", Flood), ("/member", Member),
+            ("/packed-member", PackedMember), ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly),
+            ("/scoped", Scoped), ("/holding", Holding), ("/lingering", Lingering),
+            ("/lingering-briefly", LingeringBriefly),
         ]  # fmt: skip
         options = {"members": set(), "cookie_secret": "0123456789" * 4, **options}
         application = Application(rules, **{"middlewares": [Watch], **options})
@@ -664,7 +678,9 @@ async def test_a_call_that_hangs_ends_some_time_after_its_client_has_gone(
     assert notes.count("cancelled") == 1
 
 
-async def test_a_call_may_go_on_for_a_while_when_its_client_has_gone(start: Start) -> None:
+async def test_a_call_may_go_on_for_a_while_when_its_client_has_gone(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     application, port = await start(request_timeout=60.0)
     async with client(port, "/slow", close_timeout=0.1) as remote:
         await remote.send("hello")
@@ -676,6 +692,24 @@ async def test_a_call_may_go_on_for_a_while_when_its_client_has_gone(start: Star
     Slow.may_go_on.set()
     await until(lambda: not application.open_sockets)
     assert "WebSocketClosedError()" in notes  # it was not cancelled, and wrote
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)  # uvicorn tells of nothing after a close
+@pytest.mark.parametrize(("of", "code", "errors"), [("its own", 4401, 0), ("another", 1011, 1)])
+async def test_a_call_that_writes_to_a_socket_that_was_closed(
+    start: Start, caplog: pytest.LogCaptureFixture, of: str, code: int, errors: int
+) -> None:
+    """It is no error that its own has closed meanwhile."""
+    _, port = await start()
+    async with wire(port, f"/late?of={of.replace(' ', '%20')}") as remote:
+        remote.writer.write(client_frame(TEXT, b"hello"))
+        _, content = await remote.frame()
+        assert int.from_bytes(content[:2], "big") == code
+        await until(lambda: "WebSocketClosedError()" in notes)
+        remote.writer.write(client_frame(CLOSE, content[:2]))
+        await until(lambda: "endcall" in notes)
+    assert len([record for record in caplog.records if record.exc_info]) == errors
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])

@@ -102,6 +102,13 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
             raise WebSocketClosedError
         return connection.write_message(message, binary)
 
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log an uncaught error; that this socket has closed before a call has written is none."""
+        if isinstance(value, WebSocketClosedError) and (self.ws_connection is None or self.ws_connection.is_closing()):
+            logger.debug("%s: the WebSocket was closed before it was written to.", self._request_summary())
+        else:
+            super().log_exception(typ, value, tb)
+
     def get_websocket_protocol(self) -> Any:
         """Return what Tornado's `get` has accept the connection; None for a version other than 13."""
         return _Handshake() if self.request.headers.get("Sec-WebSocket-Version") == "13" else None
