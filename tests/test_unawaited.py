@@ -6,11 +6,13 @@ import asyncio
 import gc
 import importlib
 import inspect
+import json
 import logging
 import pkgutil
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
-from functools import wraps
+from contextlib import nullcontext, suppress
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from tornado.web import HTTPError
 import torngas_aio
 from tests.db.models import User
 from tests.db.support import configured, prepared
-from torngas_aio._unawaited import Operation, collected_unawaited
+from torngas_aio._unawaited import Operation, collected_unawaited, tracked_origins, watch_unawaited
 from torngas_aio.application import Application
 from torngas_aio.cache import cache, caches
 from torngas_aio.db.basedb import Database, database
@@ -208,6 +210,17 @@ async def of_a_flush(handler: Any) -> None:
     handler.write("saved")
 
 
+async def of_a_begin(handler: Any) -> None:
+    User.session.begin()
+    handler.write("saved")
+
+
+async def of_a_savepoint(handler: Any) -> None:
+    with suppress(TypeError), User.session.begin_nested():
+        pass
+    handler.write("saved")
+
+
 async def of_scalars(handler: Any) -> None:
     with suppress(AttributeError):
         User.session.scalars(select(User)).all()
@@ -241,13 +254,15 @@ async def in_an_async_for(handler: Any) -> None:
 FORGETFUL = [
     in_a_comprehension, in_a_branch, in_an_assertion, in_a_text, as_a_default, in_a_lambda, in_a_walrus,
     before_an_attribute, from_a_helper, in_a_decorator, returned, with_its_refusal_swallowed, of_a_transaction,
-    of_a_transaction_opened_by_with, of_a_flush, of_scalars, in_a_receiver, in_an_async_with, in_an_async_for,
+    of_a_transaction_opened_by_with, of_a_begin, of_a_savepoint, of_a_flush, of_scalars, in_a_receiver,
+    in_an_async_with, in_an_async_for,
     bare, in_a_variable, in_a_condition, of_the_session, of_a_query, of_a_query_deleted, of_the_project,
     of_a_statement, of_a_change, after_a_wait, in_a_task_of_its_own,
 ]  # fmt: skip
 NEAR = {
     bare, in_a_condition, of_the_session, of_a_query, of_a_query_deleted, of_the_project, of_a_statement, after_a_wait,
     in_a_task_of_its_own, in_an_assertion, as_a_default, of_a_flush, of_a_transaction, in_a_receiver,
+    of_a_begin,
 }  # fmt: skip
 """Those that are dropped in the line that makes them, which is all that is known without DEBUG."""
 
@@ -325,6 +340,21 @@ async def test_what_a_hook_forgets_is_the_requests_error(hook: str) -> None:
         assert line_of(forget, " own()") in answered.text
 
 
+@pytest.mark.parametrize("method", ["set_default_headers", "initialize", "prepare", "get_current_user"])
+async def test_what_a_handlers_plain_methods_forget_is_the_requests_error(method: str) -> None:
+    async def answer(handler: Any) -> None:
+        handler.write(f"saved {handler.current_user}")
+
+    def forget(self: Any) -> None:
+        own()
+
+    does = type("Does", (Deed,), {"deed": staticmethod(answer), method: forget})
+    async with TestClient(Application([("/", does)], debug=True), raise_errors=False) as client:
+        answered = await client.get("/")
+        assert answered.status_code == 500
+        assert line_of(forget, " own()") in answered.text
+
+
 async def used(handler: Any) -> None:
     """Everything that may be left alone, or is awaited elsewhere."""
     User.Q.filter(User.id == 1).order_by(User.id)
@@ -338,6 +368,8 @@ async def used(handler: Any) -> None:
     async for _ in User.Q.all():
         pass
     async for _ in HELD[0].query("SELECT 1 AS one"):
+        pass
+    async with User.session.begin_nested():
         pass
     assert page.total == 0
     await later
@@ -420,6 +452,23 @@ def test_outside_requests_python_warns_as_ever() -> None:
     Application([])
     with pytest.warns(RuntimeWarning, match="never awaited"):
         own()
+
+
+def test_outside_requests_each_is_warned_of_with_its_line() -> None:
+    watch_unawaited()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            own()
+    here = line_of(test_outside_requests_each_is_warned_of_with_its_line, " own()")
+    assert [f"{each.filename}:{each.lineno}" for each in warned] == [here, here]
+    assert str(warned[0].message) == "coroutine 'own' was never awaited"
+
+
+def test_outside_requests_the_warning_says_where_it_was_made() -> None:
+    with tracked_origins(), pytest.warns(RuntimeWarning, match="never awaited") as warned:
+        own()
+    assert "  own()" in str(warned[0].message).splitlines()[-1]
 
 
 def test_a_script_has_a_list_of_what_it_forgot() -> None:
@@ -534,37 +583,49 @@ class Locked(WebHandler):
     """Fails by what it forgot."""
 
     async def get(self, way: str) -> None:
-        if way != "condition":
+        if way == "scope":
+            with session_scope():
+                pass
+        elif way == "rows":
+            users = User.Q.all()
+            HELD.append(users._waiting)
+            self.write({"users": users})
+        elif way == "text":
+            self.write(json.dumps({"number": HELD[-1]}))
+        elif way != "condition":
             found: Any = own()
             HELD.append(found)  # which closes it: a traceback keeps it beyond the request
-            self.write(found.title if way == "attribute" else found[0])
+            self.write({"a": found} if way == "dict" else found.title if way == "attribute" else found[0])
         elif cache.get("closed"):
             raise HTTPError(403)
 
 
-@pytest.mark.parametrize("way", ["attribute", "subscript", "condition"])
+@pytest.mark.parametrize("way", ["attribute", "subscript", "condition", "dict", "rows", "text", "scope"])
 async def test_the_error_that_a_forgotten_await_leads_to_says_so(way: str) -> None:
+    HELD.append(own())
     application = Application([("/(.*)", Locked)], debug=True, autoreload=False)
     async with TestClient(application, raise_errors=False) as client:
         page = (await client.get(f"/{way}", headers={"Accept": "text/plain"})).text
-    assert {"attribute": "AttributeError", "subscript": "TypeError", "condition": "403"}[way] in page
+    assert {"attribute": "AttributeError", "condition": "403", "dict": "$.a", "rows": "$.users"}.get(
+        way, "TypeError"
+    ) in page
     assert {
+        "scope": "Write `async with`",
         "attribute": f"{line_of(Locked.get, 'own()')}: own() was called and never awaited",
-        "subscript": "write `await` before the call",
         "condition": f"{line_of(Locked.get, 'cache.get')}: LocMemCache.get() was called and never awaited",
-    }[way] in page
+    }.get(way, "write `await` before the call") in page
 
 
-def test_what_started_the_loop_is_not_taken_for_the_line_that_forgot() -> None:
+@pytest.mark.parametrize("tracked", [tracked_origins, nullcontext])
+def test_what_started_the_loop_is_not_taken_for_the_line_that_forgot(tracked: Any) -> None:
     async def forgotten() -> None:
         pass
 
     async def drops_below_the_loop() -> None:
-        held = [forgotten()]
-        asyncio.get_running_loop().call_soon(held.clear)
+        asyncio.get_running_loop().call_soon(partial(forgotten))
         await asyncio.sleep(0)
 
-    with collected_unawaited() as found:
+    with tracked(), collected_unawaited() as found:
         asyncio.run(drops_below_the_loop())
     (error,) = found
     assert "near" not in str(error)

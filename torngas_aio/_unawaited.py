@@ -3,7 +3,7 @@
     Python's "never awaited" report ─┬─ in a request    500 in DEBUG and with ATOMIC_REQUESTS, else the log
                                      ├─ in a job        its failure
                                      ├─ in a script     the log, and the script's exit status
-                                     └─ elsewhere       Python's warning, as without this module
+                                     └─ elsewhere       Python's warning, each time
     while the collector runs         ── the log: which request made it is not known any more
 
 A coroutine that a task or `gather` was given counts as awaited. Nothing is done, and nothing costs, where none is
@@ -13,12 +13,15 @@ forgotten.
 import gc
 import inspect
 import logging
+import re
 import sys
+import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from types import FrameType
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from torngas_aio._compat.stdlib import frame_above
 from torngas_aio._project_errors import is_project_file
@@ -29,8 +32,10 @@ __all__ = [
     "AsyncWithOnly",
     "Operation",
     "collected_unawaited",
+    "expect_opening",
     "note_unawaited",
     "tracked_origins",
+    "unawaited_total",
     "watch_unawaited",
 ]
 
@@ -41,11 +46,10 @@ ORIGIN_FRAMES = 10
 
 T_co = TypeVar("T_co", covariant=True)
 
-_warn: Callable[[Any], None] = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]  # Python's hook for this
-
 
 class _State:
     is_collecting = False
+    total = 0
     found: list[Unawaited] | None = None  # of the script that runs
 
 
@@ -91,11 +95,27 @@ class AsyncWithOnly:
         """Never reached; `with` looks for it first."""
 
 
+def expect_opening(name: str) -> Coroutine[object, None, None]:
+    """Return what is told of as *name* when it dies, unless `await` or `async with` has closed it."""
+    waiting = _opened()
+    waiting.__qualname__ = name  # type: ignore[attr-defined]  # every coroutine of Python's has it
+    return waiting
+
+
+async def _opened() -> None:
+    """Never run."""
+
+
 def watch_unawaited() -> None:
     """Have requests and scripts told of their forgotten coroutines, in this process, from now on."""
     if warnings._warn_unawaited_coroutine is not _on_unawaited:  # type: ignore[attr-defined]
         warnings._warn_unawaited_coroutine = _on_unawaited  # type: ignore[attr-defined]
         gc.callbacks.append(_on_collection)
+
+
+def unawaited_total() -> int:
+    """Return how many forgotten coroutines this process has been told of."""
+    return _State.total
 
 
 @contextmanager
@@ -136,10 +156,21 @@ def note_unawaited(error: BaseException, earlier: Unawaited | None) -> None:
     if earlier is not None:
         error.add_note(str(earlier))
     used = getattr(error, "obj", None)  # of an AttributeError
+    text = str(error)
     if inspect.iscoroutine(used):
         error.add_note(_told(used))
-    elif "'coroutine' object" in str(error):
+    elif "_AsyncGeneratorContextManager' object" in text:
+        error.add_note("Write `async with`: `with` cannot wait.")
+    elif isinstance(error, (AttributeError, TypeError, ValueError)) and _names_an_awaitable(text):
         error.add_note("A coroutine was used like its result: write `await` before the call that made it.")
+
+
+def _names_an_awaitable(text: str) -> bool:
+    """Return whether *text*, of an error, has a type that is to be awaited, as Python and serializers write it."""
+    if "await" in text:
+        return False
+    kinds = "|".join(["coroutine", *(kind.__name__ for kind in cast("list[type]", Operation.__subclasses__()))])
+    return re.search(rf"(?:'|\btype |\w\.)(?:{kinds})\b", text) is not None
 
 
 def _on_collection(phase: str, info: dict[str, int]) -> None:
@@ -148,10 +179,11 @@ def _on_collection(phase: str, info: dict[str, int]) -> None:
 
 def _on_unawaited(coroutine: object) -> None:
     """Called by Python as *coroutine* is deallocated, in the context and thread of the code that drops it."""
+    _State.total += 1
     request = current_request()
     job = current_scope() if request is None else None
     if request is None and job is None and _State.found is None:
-        _warn(coroutine)
+        _warn(coroutine, frame_above(1))
         return
     error = Unawaited(_told(coroutine))
     if isinstance(job, JobScope) and not _State.is_collecting and not job.is_closed:
@@ -171,6 +203,23 @@ def _on_unawaited(coroutine: object) -> None:
     logger.error("%s", error)
 
 
+def _warn(coroutine: Any, frame: FrameType) -> None:
+    """Warn as Python does, of the line that drops it: Python itself would take ours, and warn of the first only."""
+    text = f"coroutine {coroutine.__qualname__!r} was never awaited"
+    if coroutine.cr_origin:
+        origin = [traceback.FrameSummary(*each) for each in reversed(coroutine.cr_origin)]
+        text += "\nCoroutine created at (most recent call last)\n" + "".join(traceback.format_list(origin)).rstrip()
+    warnings.warn_explicit(
+        text,
+        RuntimeWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        source=coroutine,
+    )
+
+
+# What has started the loop has forgotten nothing.
 _LOOP_FILES = ("/asyncio/events.py", "/asyncio/base_events.py", "/asyncio/runners.py")
 
 
@@ -181,10 +230,11 @@ def _told(coroutine: Any) -> str:
         "Write `await` before it."
     )
     origin = coroutine.cr_origin
-    places = [] if origin is None else [(file, line) for file, line, _ in origin]
-    if not places and not _State.is_collecting:
-        places = list(_frames(frame_above(2)))
-    place = next((place for place in places if is_project_file(place[0])), None)
+    places = iter([(file, line) for file, line, _ in origin or ()])
+    if not origin and not _State.is_collecting:
+        places = _frames(frame_above(2))
+    below_the_loop = takewhile(lambda place: not place[0].endswith(_LOOP_FILES), places)
+    place = next((place for place in below_the_loop if is_project_file(place[0])), None)
     if place is None:
         code = coroutine.cr_code
         return f"{text} It is defined in {code.co_filename}:{code.co_firstlineno}."
@@ -193,7 +243,6 @@ def _told(coroutine: Any) -> str:
 
 
 def _frames(frame: FrameType | None) -> Iterator[tuple[str, int]]:
-    """Yield the lines from *frame* outwards, as far as the event loop: what started that has forgotten nothing."""
-    while frame is not None and not frame.f_code.co_filename.endswith(_LOOP_FILES):
+    while frame is not None:
         yield frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back

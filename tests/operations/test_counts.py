@@ -103,6 +103,13 @@ def test_lost_lines_of_the_log_are_counted_once(counted: Counts, monkeypatch: py
     assert counted.take() == {}
 
 
+def test_forgotten_coroutines_are_counted_once(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "unawaited_total", lambda: counted._told_unawaited + 3)
+    assert counted.take() == {"unawaited": 3}
+    monkeypatch.setattr(counts, "unawaited_total", lambda: counted._told_unawaited)
+    assert counted.take() == {}
+
+
 def test_refusals_are_told_by_their_reason(counted: Counts) -> None:
     for status in (200, 304, 404, 500, 403, 429, 429):
         ended(counted, status)

@@ -107,6 +107,23 @@ async def test_requests_are_counted_by_route_method_and_status(monkeypatch: pyte
     assert not [key for key in found if "client" in str(key) or "BREW" in str(key)]
 
 
+class Forgets(WebHandler):
+    async def get(self) -> None:
+        Uses.get(self)  # type: ignore[arg-type, unused-coroutine]
+        self.finish("forgot")
+
+
+async def test_forgotten_coroutines_are_counted() -> None:
+    application = Application([("/forgets", Forgets)])
+    add_metrics(application)
+    async with TestClient(application, raise_errors=False) as client:
+        before = value(await scraped(client), "unawaited_total")
+        for _ in range(2):
+            assert (await client.get("/forgets")).text == "forgot"
+        after = value(await scraped(client), "unawaited_total")
+    assert (before, after) == (0, 2)
+
+
 async def test_our_own_routes_are_named_by_their_paths_and_take_no_name() -> None:
     with settings.override(METRICS={"enabled": True}, TORNADO_CONF={"cookie_secret": SECRET}):
         application = build_application(None, [("/figures", Uses, {}, "metrics")])

@@ -49,8 +49,7 @@ async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_repl
             handler.finish(*exc.args)
     else:
         exc = handler._error = _as_http_error(exc)
-        if handler.application.is_debug:
-            note_unawaited(exc, handler.request.unawaited)
+        note_unawaited(exc, handler.request.unawaited)
         if may_replace and not handler._response_state.is_sent:
             handler._response_state = handler._response_state.after["reopen"]
         await report_error(handler, exc)

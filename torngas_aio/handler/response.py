@@ -77,6 +77,7 @@ class ResponseHandler(RequestHandler):
     _is_drained = False  # when the last byte was handed over, the transport could take more
     _has_own_etag = False  # `compute_etag` is overridden
     _has_finish_hooks = False  # `on_finish` or `complete_finish` is overridden
+    _status_code = 200  # of `set_default_headers`, which runs before there is another
     _next_time_check = 0.0  # of the server's sweep, by the loop's clock; 0: as soon as it comes by
     _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
 

@@ -8,7 +8,7 @@
     sql        database and role: [statements, errors, seconds]
     jobs       job: {what happened: number}, as `torngas_aio._job_events` names it
     job_seconds  job: [attempts in each bucket ..., in none of them, sum]
-    lost_lines   why: number of lines of the log
+    lost_lines   why: number of lines of the log     unawaited   number of forgotten coroutines
 
 A worker sends what it has counted to its parent each second, and begins at nothing again.
 """
@@ -25,6 +25,7 @@ from time import time
 from typing import Any
 
 from torngas_aio._job_events import JobEvent, job_listeners
+from torngas_aio._unawaited import unawaited_total
 from torngas_aio.context import scope_of
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.handler import EventStreamHandler
@@ -127,6 +128,7 @@ class Counts(Observer):
         self._calls = ExitStack()
         self._sees_sessions = False
         self._told_lost = lost_lines.copy()
+        self._told_unawaited = unawaited_total()
         self._running_jobs: Counter[str] = Counter()
         self._begin()
 
@@ -311,6 +313,7 @@ class Counts(Observer):
         counts: dict[str, Any] = {
             "refused": refused, "cache": self._cache, "sql": self._sql, "sessions": self._sessions,
             "jobs": self._jobs, "stages": self._stages, "lost_lines": lost_lines - self._told_lost,
+            "unawaited": unawaited_total() - self._told_unawaited,
             "job_seconds": {job: each.numbers for job, each in self._job_seconds.items() if each.count},
         }  # fmt: skip
         self._add_requests(counts)
@@ -339,6 +342,7 @@ class Counts(Observer):
         for all_of_them, counted in self._refusals.values():
             counted.update(all_of_them - counted)
         self._told_lost.update(counts.get("lost_lines", {}))
+        self._told_unawaited += counts.get("unawaited", 0)
         self._taken += self._counted()
         for histogram in self._histograms():
             histogram.clear()

@@ -157,6 +157,7 @@ _FAMILIES: tuple[tuple[Any, str, str, str], ...] = (
     (Gauge, "job_store_up", "jobs", "Whether the store of jobs answers."),
     (Gauge, "job_queue_jobs", "jobs queue state", "Jobs in the store."),
     (Histogram, "job_seconds", "job", "Attempts of jobs."),
+    (Counter, "unawaited", "", "Coroutines that were made and never awaited."),
     (Counter, "log_lines_lost", "reason", "Lines of the log that could not be written."),
     (Counter, "worker_restarts", "reason", "Workers in the place of another one."),
     (Counter, "worker_failed_starts", "", "Workers that ended before they were ready."),
@@ -216,6 +217,7 @@ def _count_rows(counts: dict[str, Any]) -> Iterator[_Row]:
     for reason, number in of("refused"):
         yield "refused_requests", [reason], number
     yield "session_requests", [], counts.get("sessions", 0)
+    yield "unawaited", [], counts.get("unawaited", 0)
     yield from (("log_lines_lost", [reason], number) for reason, number in of("lost_lines"))
     for alias, (hits, misses, failed, number, taken) in of("cache"):
         yield "cache_keys", [alias, "hit"], hits

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from torngas_aio._cleanup import CLOSE_SECONDS, await_to_the_end
-from torngas_aio._unawaited import AsyncWithOnly
+from torngas_aio._unawaited import AsyncWithOnly, expect_opening
 from torngas_aio.context import current_scope
 from torngas_aio.db import told_statement
 from torngas_aio.db._connections import deadline_of, is_given_up
@@ -73,7 +73,7 @@ class Transaction(AsyncWithOnly):
         self._savepoint = ""
         self._owner: asyncio.Task[object] | None = None
         self.is_open = False
-        self._waiting = _opened()  # Python tells when it dies without an await: nothing has begun
+        self._waiting = expect_opening("Database.transaction")
 
     def __await__(self) -> Generator[object, None, Self]:
         return self._begin_by_hand().__await__()
@@ -225,13 +225,6 @@ class Transaction(AsyncWithOnly):
             return
         broken = DatabaseUnavailable(str(fault))
         await session.lease.__aexit__(DatabaseUnavailable, broken, None)  # returns; the caller hears of the cause
-
-
-async def _opened() -> None:
-    """What `await` or `async with` closes."""
-
-
-_opened.__qualname__ = "Database.transaction"
 
 
 def is_broken(error: BaseException) -> bool:

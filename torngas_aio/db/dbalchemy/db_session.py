@@ -7,8 +7,9 @@ Connector.get_session()    ─┘
 
 from typing import Any, Self
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult, AsyncSession, AsyncSessionTransaction
 
+from torngas_aio._unawaited import AsyncWithOnly, expect_opening
 from torngas_aio.context import Outcome
 from torngas_aio.db.dbalchemy.cluster import Cluster
 from torngas_aio.db.dbalchemy.positions import Position
@@ -62,6 +63,14 @@ class DbSession(AsyncSession):
         """Whether the transaction that is open has changes, those that are not yet flushed included."""
         has_unflushed = bool(self.new or self.dirty or self.deleted)
         return self.in_transaction() and (has_unflushed or self.sync_session.has_uncommitted)
+
+    def begin(self) -> AsyncSessionTransaction:
+        """Return what `async with` opens, as SQLAlchemy's; never opened, it is an error of the request."""
+        return SessionTransaction(self, "begin")
+
+    def begin_nested(self) -> AsyncSessionTransaction:
+        """Return the savepoint that `async with` opens; never opened, it is an error of the request."""
+        return SessionTransaction(self, "begin_nested", nested=True)
 
     async def stream(self, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Execute a statement and return its rows as they are read, as SQLAlchemy's `stream`."""
@@ -156,3 +165,15 @@ class DbSession(AsyncSession):
         if sync.is_in_use:
             await sync.wait_until_left()
         await self.close()
+
+
+class SessionTransaction(AsyncWithOnly, AsyncSessionTransaction):
+    """SQLAlchemy's, which tells when it is never opened."""
+
+    def __init__(self, session: AsyncSession, name: str, nested: bool = False) -> None:
+        super().__init__(session, nested)
+        self._waiting = expect_opening(f"{type(session).__name__}.{name}")
+
+    async def start(self, is_ctxmanager: bool = False) -> AsyncSessionTransaction:
+        self._waiting.close()
+        return await super().start(is_ctxmanager)
