@@ -133,11 +133,15 @@ class HTTPExchange(HTTPConnection):
             try:
                 await self._send_one(message)
             except OSError:  # SPEC: ASGI 2.4, the client has gone
-                self._leave()
+                self._note_lost()
             self._outbox.note_sent(message)
 
     async def _send_one(self, message: Message) -> None:
         await self._send(message)
+
+    def _note_lost(self) -> None:
+        """Note that a message could not be sent."""
+        self._leave()
 
     async def _listen(self) -> None:
         """Wait for the end of the body, then for the client to go."""

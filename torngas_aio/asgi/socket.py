@@ -16,7 +16,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from torngas_aio._compat.tornado import websocket_mask  # pyright: ignore[reportPrivateImportUsage]
-from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
+from torngas_aio.asgi.exchange import LAST_SECONDS, HTTPExchange, Receive, Send
 from torngas_aio.asgi.outbox import Message
 from torngas_aio.http.base import Successor
 from torngas_aio.http.stream import StreamProtocol, TransportStream
@@ -53,10 +53,16 @@ class SocketExchange(HTTPExchange):
                 if self._successor is not None:
                     self._successor.data_received(_frame_of(message))
             elif message["type"] == "websocket.disconnect":
+                await asyncio.sleep(0)  # the handler takes what came before
                 self._is_closed = True
                 if self._successor is not None:
                     self._successor.data_received(_goodbye_of(message))
                 self._leave()
+
+    def _note_lost(self) -> None:
+        self._outbox.lose()
+        self.let_read(True)  # the client's close frame, with its code, is still to be received
+        asyncio.get_running_loop().call_later(LAST_SECONDS, self._leave)
 
     def _leave(self) -> None:
         super()._leave()
