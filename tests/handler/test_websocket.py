@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import tornado.websocket
 from tornado.netutil import bind_sockets
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.contracts.front_doors.conftest import SERVERS, HTTPServerOf, Uvicorn
 from tests.http.test_frames import client_frame
@@ -41,6 +42,12 @@ class Echo(WebSocketHandler):
 class Packed(Echo):
     def get_compression_options(self) -> dict[str, Any]:
         return {"compression_level": 9, "mem_level": 5}
+
+
+class Mispacked(Echo):
+    def get_compression_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = self.settings["compression"]
+        return options
 
 
 class Spoken(Echo):
@@ -260,7 +267,7 @@ async def start(kind: str) -> AsyncIterator[Start]:
             ("/slow", Slow), ("/late", AnswersLate), ("/flood", Flood), ("/member", Member),
             ("/packed-member", PackedMember), ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly),
             ("/scoped", Scoped), ("/holding", Holding), ("/lingering", Lingering),
-            ("/lingering-briefly", LingeringBriefly),
+            ("/lingering-briefly", LingeringBriefly), ("/mispacked", Mispacked),
         ]  # fmt: skip
         options = {"members": set(), "cookie_secret": "0123456789" * 4, **options}
         application = Application(rules, **{"middlewares": [Watch], **options})
@@ -499,6 +506,29 @@ async def test_only_the_last_ping_is_answered_to_a_client_that_does_not_read(sta
         client.writer.write(b"".join(client_frame(PING, b"%d" % number) for number in range(1000)))
         for number in range(1000):
             assert await client.frame() == (0x8A, b"%d" % number)
+
+
+async def test_the_code_of_a_client_that_does_not_wait_for_its_answer(start: Start) -> None:
+    _, port = await start()
+    for _ in range(5):
+        notes.clear()
+        async with wire(port) as client:
+            client.writer.write(client_frame(TEXT, b"open"))
+            assert await client.frame() == (0x81, b"open")
+            client.writer.write(client_frame(TEXT, b"hello") + client_frame(CLOSE, struct.pack(">H", 4001) + b"bye"))
+            await until(lambda: "endcall" in notes)
+        assert notes == [(4001, "bye"), "endcall"]
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+@pytest.mark.parametrize("options", [{"compression_level": 10}, {"mem_level": 0}, {"compression_level": "9"}])
+async def test_compression_that_zlib_has_not_fails_at_the_handshake(start: Start, options: dict[str, Any]) -> None:
+    _, port = await start(compression=options)
+    with pytest.raises(InvalidStatus) as caught:
+        async with client(port, "/mispacked"):
+            pass
+    assert caught.value.response.status_code == 500
+    assert notes[0].startswith("TypeError" if "9" in options.values() else "ValueError")
 
 
 @pytest.mark.parametrize("message", ["text", b"bytes", {"a": 1}])

@@ -86,6 +86,9 @@ def negotiate_deflate(offers: str, options: Mapping[str, object] | None) -> tupl
     Args:
         offers: The client's `Sec-WebSocket-Extensions`.
         options: `compression_level` and `mem_level`, as `get_compression_options` returns them; None: none is wanted.
+
+    Raises:
+        ValueError: A level is one that zlib does not have.
     """
     if options is None:
         return None
@@ -148,9 +151,12 @@ def _accept(parameters: dict[str, str | None], options: Mapping[str, Any]) -> tu
             answer += f"; {name}={value}"
         elif name != "client_max_window_bits" or (value is not None and value not in _CLIENT_WINDOWS):
             return None
+    level, mem_level = options.get("compression_level", 6), options.get("mem_level", 8)
+    if not (-1 <= level <= 9 and 1 <= mem_level <= 9):
+        raise ValueError(f"get_compression_options gave {dict(options)!r}: levels are -1 to 9, memory levels 1 to 9.")
     deflate = Deflate(
-        options.get("compression_level", 6),
-        options.get("mem_level", 8),
+        level,
+        mem_level,
         window_bits,
         resets_sent="server_no_context_takeover" in parameters,
         resets_received="client_no_context_takeover" in parameters,
