@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 
 from tests.channels.test_base import next_of
 from tests.polling import until
 from tests.services.process import HERE
 from tests.services.redis import RedisCluster, RedisSentinels, RedisServer, command
+from torngas_aio.channels import listener
 from torngas_aio.channels.base import Subscription
 from torngas_aio.channels.redis import RedisChannels
 from torngas_aio.exception import Unavailable
@@ -158,6 +160,34 @@ async def test_a_silent_connection_is_noticed(server: RedisServer, monkeypatch: 
         server.process.resume()
         async with asyncio.timeout(20):
             assert (await anext(messages)).is_gap
+    await channels.aclose()
+
+
+async def test_a_line_whose_reader_ends_while_it_subscribes_is_made_again(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the cancellation that follows is swallowed, as by `asyncio.wait_for` of Python 3.11."""
+    send = listener._send
+    swallowed: list[tuple[str, ...]] = []
+
+    async def send_and_swallow(connection: AbstractConnection, *words: str) -> None:
+        await send(connection, *words)
+        if not swallowed:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.append(words)
+
+    monkeypatch.setattr(listener, "_send", send_and_swallow)
+    channels = RedisChannels(server.url)
+    server.command("ACL", "SETUSER", "default", "resetchannels")
+    with pytest.raises(Unavailable, match="no permissions"):
+        await channels.subscribe("x").__aenter__()
+    assert swallowed == [("SUBSCRIBE", "channel:x")]
+    server.command("ACL", "SETUSER", "default", "allchannels")
+    async with channels.subscribe("x") as messages:
+        await channels.publish("x", 1)
+        assert (await next_of(messages)).data == 1
     await channels.aclose()
 
 

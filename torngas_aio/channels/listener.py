@@ -190,7 +190,7 @@ class _Line:
                     connection = await self._connect(stack)
                     reader = tasks.create_task(self._read(connection), name="channels reader")
                     stack.callback(reader.cancel)  # before anything is closed
-                    await self._follow(connection)
+                    await self._follow(connection, reader)
             except* Exception as faults:  # a boundary: whatever it is, there are subscribers
                 reason, alias, node = faults.exceptions[0], self._listener.redis.alias, self._node
                 if isinstance(reason, CONNECTION_FAULTS):
@@ -212,10 +212,10 @@ class _Line:
         stack.push_async_callback(connection.disconnect)
         return connection
 
-    async def _follow(self, connection: AbstractConnection) -> None:
-        """Subscribe to what is wanted and leave what is not, until nothing is left."""
+    async def _follow(self, connection: AbstractConnection, reader: asyncio.Task[None]) -> None:
+        """Subscribe to what is wanted and leave what is not, until nothing is left or *reader* has ended."""
         listener = self._listener
-        while self._has_keys:
+        while self._has_keys and not reader.done():  # redis-py sends by `wait_for`, which may swallow a cancellation
             await self._is_changed.wait()
             self._is_changed.clear()
             if self._asked:  # it is confirmed first, so that no answer can be taken for another one
