@@ -402,7 +402,9 @@ class HTTPError(tornado.web.HTTPError):
 
 
 def error_headers(exc: BaseException | None) -> tuple[tuple[str, str], ...]:
-    """Return the headers that go with the answer to *exc*."""
+    """Return the headers that go with the answer to *exc*; not to try again after a COMMIT that may have been kept."""
+    if isinstance(exc, Unavailable | PoolExhausted) and not isinstance(exc, OutcomeUnknown):
+        return (("Retry-After", "1"),)
     return exc.headers if isinstance(exc, HTTPError) else ()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.handler.conftest import OpenClient
 from tests.polling import until
-from torngas_aio.exception import CacheUnavailable, DatabaseUnavailable, PoolExhausted, Unavailable
+from torngas_aio.exception import CacheUnavailable, DatabaseUnavailable, OutcomeUnknown, PoolExhausted, Unavailable
 from torngas_aio.handler import WebHandler
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.middleware.signal import SignalMiddleware
@@ -29,7 +29,7 @@ class DownHook(BaseMiddleware):
         raise self.error
 
 
-@pytest.mark.parametrize("kind", [CacheUnavailable, DatabaseUnavailable, PoolExhausted, Unavailable])
+@pytest.mark.parametrize("kind", [CacheUnavailable, DatabaseUnavailable, OutcomeUnknown, PoolExhausted, Unavailable])
 @pytest.mark.parametrize("place", ["method", "hook"])
 async def test_an_outage_is_503_and_one_line(
     open_client: OpenClient,
@@ -45,10 +45,34 @@ async def test_an_outage_is_503_and_one_line(
     with caplog.at_level(logging.ERROR):
         answers = await asyncio.gather(*(client.get("/") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {503}
+    retry = {answer.headers.get("retry-after") for answer in answers}
+    assert retry == {None if kind is OutcomeUnknown else "1"}, "what may have been done is not to be done again"
     assert "is down" not in answers[0].text, "what failed is for the log only"
     told = [record for record in caplog.records if "is down" in record.getMessage()]
     assert 1 <= len(told) <= 3
     assert [record.exc_info for record in told] == [None] * len(told)
+
+
+@pytest.mark.parametrize(("kind", "most"), [(CacheUnavailable, 6), (KeyError, 40)])
+async def test_streams_that_an_outage_cuts_off_are_one_line(
+    open_client: OpenClient,
+    caplog: pytest.LogCaptureFixture,
+    request: pytest.FixtureRequest,
+    kind: type[Exception],
+    most: int,
+) -> None:
+    class Cut(WebHandler):
+        async def get(self) -> None:
+            await self.flush()
+            raise kind(f"the store of {request.node.name} is down")
+
+    client = await open_client([("/", Cut)], ())
+    with caplog.at_level(logging.ERROR):
+        ended = await asyncio.gather(*(client.get("/") for _ in range(20)), return_exceptions=True)
+    assert all(isinstance(each, Exception) for each in ended)
+    told = [each for each in caplog.messages if "is down" in each or "the connection is cut" in each]
+    assert 2 <= len(told) <= most
+    assert kind is CacheUnavailable or len(told) >= 20, "errors of the program are told each"
 
 
 class Afterwards(WebHandler):

@@ -26,10 +26,12 @@ from torngas_aio.handler.lifecycle import ENDED
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import log_response, run_afterwards
 from torngas_aio.http.base import BodyError, ClientGone
+from torngas_aio.logger import OutageLog, outage_key
 
 __all__ = ["answer_error", "answer_unsent", "cut_off", "give_up", "report_error"]
 
 logger = logging.getLogger("torngas_aio.handler")
+_outages = OutageLog(logger)
 
 _AFTERWARDS_SECONDS = 5.0
 """How long the endcall hooks of a cancelled request may take."""
@@ -56,11 +58,19 @@ async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_repl
         if handler._response_state.is_finished:
             return
         if handler._response_state.has_head:
-            logger.error("%s failed after its header had left: the connection is cut.", handler._request_summary())
+            _log_cut(handler, exc)
             log_response(handler)
             await _end_without_answer(handler)
         else:
             _send_error_page(handler, exc)
+
+
+def _log_cut(handler: ResponseHandler, exc: BaseException) -> None:
+    text, outage = "%s failed after its header had left: the connection is cut.", outage_key(exc)
+    if outage is None:
+        logger.error(text, handler._request_summary())
+    else:  # streams come back again and again
+        _outages.report(outage, text, handler._request_summary())
 
 
 async def answer_unsent(handler: ResponseHandler, exc: BaseException) -> None:

@@ -46,6 +46,11 @@ async def test_out_of_memory_is_said_and_reading_goes_on(make: Make) -> None:
         await cache.set("big", "x" * 100_000)
 
 
+async def test_that_too_few_replicas_follow_is_said(make: Make) -> None:
+    with RedisServer(min_replicas_to_write="1") as server:
+        assert "its min-replicas-to-write asks for" in await outcome(make(server.address).set("a", 1))
+
+
 async def test_a_key_of_another_type_is_no_cached_value(make: Make, lone_redis: RedisServer) -> None:
     cache = make(lone_redis.address)
     lone_redis.command("LPUSH", cache.keys_of.make("list"), "x")

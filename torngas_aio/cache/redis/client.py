@@ -213,6 +213,7 @@ _MENDS = {
     "WRONGPASS": _AUTH,
     "NOPERM": "Give its user the right to this command and to these keys.",
     "READONLY": "It is a replica: name the master in LOCATION, or use redis+sentinel://.",
+    "NOREPLICAS": "Fewer replicas follow it than its min-replicas-to-write asks for.",
     "MISCONF": "It cannot write to its disk.",
     "LOADING": "It is starting; try again in a moment.",
     "CLUSTERDOWN": "Some of the cluster's slots have no node.",
