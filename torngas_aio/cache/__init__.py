@@ -5,16 +5,16 @@
     await cache.set("user:7", name, timeout=60)
     await caches["redis"].get_or_set("top", load_top, 300)
 
-    backends/           what CACHES can name, and the contract
-    redis/  memcached/  what two of the backends are built of
-    registry.py         caches by alias, one instance for each loop
-    store.py            what a backend implements: bytes under finished keys; options and counters, read strictly
-    keys.py             from a caller's key to the key in the store
-    serializers.py      values to bytes and back         plain_data.py  which of them are plain data
+    backends/           the backends that CACHES can name, and their contract
+    redis/  memcached/  connections, pools and commands of the two network backends
+    registry.py         caches by alias, one instance per event loop
+    store.py            the interface of a backend: bytes under finished keys; strict parsing of options and counters
+    keys.py             mapping of a caller's key to the key in the store
+    serializers.py      values to bytes and back         plain_data.py  checks for plain data
     cached.py           `@cached`
-    attempts.py         the cache's part in computing one value: one deadline, bounded loaders, refreshes behind callers
-    lock.py             a lock that all processes share
-    circuit_breaker.py  whether a server is down, and the task that finds out when it is back
+    attempts.py         cache operations around one computed value: one deadline, bounded loaders, background refreshes
+    lock.py             a lock shared by all processes
+    circuit_breaker.py  the up/down state of a server, and the task that probes a server that is down
     lru.py              entries in memory                file_store.py entries in a directory
 
 Begin with `torngas_aio.cache.backends.base.BaseCache`.
@@ -43,7 +43,7 @@ DEFAULT_MEMCACHED_ALIAS = "default_memcache"
 DEFAULT_DUMMY_ALIAS = "dummy"
 
 InvalidCacheBackendError = UnknownAlias
-"""What an alias that CACHES does not have raises, by its name in torngas 1.8."""
+"""The torngas 1.8 name of the exception raised for an alias that is not in CACHES."""
 
 
 __getattr__ = former_names(__name__)

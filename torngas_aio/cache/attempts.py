@@ -1,8 +1,8 @@
-"""The cache's part in computing one value: one deadline for all its operations, and none after one that failed.
+"""Cache operations around one computed value: they share one deadline, and stop after the first failure.
 
-first look    miss ──► Attempts: look once more, load, store
-cache down    counts as a miss ──► a place among the loaders ──► load; nothing is stored
-Refreshes     values that are refreshed behind their callers, once for each name
+first lookup  miss ──► Attempts: look up again, load, store
+cache down    treated as a miss ──► wait for a loader slot ──► load; nothing is stored
+Refreshes     values refreshed in background tasks, at most one task per name
 """
 
 import asyncio
@@ -23,17 +23,18 @@ __all__ = ["LOADERS_AT_ONCE", "Attempts", "Loaders", "Refreshes"]
 T = TypeVar("T")
 
 LOADERS_AT_ONCE = 32
-"""How many loaders of one cache run at once while it is down: the database behind them must bear the load."""
+"""Concurrent loaders per cache while the cache is down; the limit protects the database that they query."""
 
 logger = logging.getLogger("torngas_aio.cache")
 _outages = OutageLog(logger, seconds=DEGRADED_SECONDS)
 
 
 class Loaders:
-    """The places for loaders that run because the cache is down; those beyond them wait.
+    """A limit on the loaders that run because the cache is down; further loaders wait for a slot.
 
     Args:
-        seconds: How long a loader may wait for a place.
+        label: The cache's name in messages.
+        seconds: How long a loader may wait for a slot.
     """
 
     def __init__(self, label: str, seconds: float) -> None:
@@ -42,10 +43,10 @@ class Loaders:
         self._places = Places(LOADERS_AT_ONCE)
 
     async def run(self, load: Callable[[], Awaitable[T]]) -> T:
-        """Return what *load* returns, once there is a place.
+        """Wait for a slot, then return the result of *load*.
 
         Raises:
-            CacheUnavailable: There was none in time.
+            CacheUnavailable: No slot became free in time.
         """
         try:
             await self._places.take(self._seconds)
@@ -61,15 +62,15 @@ class Loaders:
 
 
 class Attempts:
-    """The operations of one computation on a cache, after a first look at it.
+    """The cache operations of one computation, after its first lookup.
 
     Args:
-        label: The cache, as messages name it.
-        loaders: Bounds the loaders while it is down.
+        label: The cache's name in messages.
+        loaders: The limit on loaders while the cache is down.
         seconds: How long all operations may take together.
 
     Attributes:
-        is_down: The cache does not answer; no further operation is tried.
+        is_down: True once the cache did not answer; further operations are skipped.
     """
 
     __slots__ = ("_label", "_left", "_loaders", "is_down")
@@ -81,7 +82,7 @@ class Attempts:
         self.is_down = is_down
 
     async def run(self, call: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        """Return what *call* returns, *otherwise* when the cache is down or the time is over."""
+        """Return the result of *call*, or *otherwise* if the cache is down or the deadline has passed."""
         if self.is_down:
             return otherwise
         began = time.monotonic()
@@ -91,48 +92,48 @@ class Attempts:
         except CacheUnavailable as exc:
             self.failed(str(exc))
         except TimeoutError:
-            self.failed(f"{self._label}: its answers took more than the deadline together")
+            self.failed(f"{self._label}: its operations together exceeded the deadline")
         finally:
             self._left = max(self._left - (time.monotonic() - began), 0.0)
         return otherwise
 
     async def load(self, load: Callable[[], Awaitable[T]]) -> T:
-        """Return what the loader returns; with the cache down it needs a place."""
+        """Return the loader's result; while the cache is down, wait for a slot first."""
         return await (self._loaders.run(load) if self.is_down else load())
 
     def failed(self, reason: str) -> None:
-        """Try no further operation: the cache did not answer, for *reason*."""
+        """Skip all further operations: the cache did not answer, for *reason*."""
         self.is_down = True
         _outages.report(self._label, "Values are computed without the cache: %s", reason)
 
 
 class Refreshes:
-    """The refreshing tasks of one cache; *owner* names it in the log."""
+    """The background refresh tasks of one cache; *owner* names the cache in the log."""
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def soon(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do *work* behind the caller, unless work of that *name* is being done."""
+        """Run *work* in a background task, unless a task for *name* is running."""
         if name not in self._tasks:
             context = contextvars.copy_context()
             context.run(enter_request, None)
             task = asyncio.get_running_loop().create_task(self._run(name, work), context=context)
-            self._tasks[name] = task  # owned here: it leaves by itself, or aclose() awaits it
+            self._tasks[name] = task  # owned here: it removes itself when done, or aclose() cancels and awaits it
 
     async def aclose(self) -> None:
-        """Cancel the work under way and await its end. Twice is harmless."""
+        """Cancel the running tasks and await them. Calling it twice is harmless."""
         await cancel_tasks(self._tasks.values())
 
     async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except CacheUnavailable as exc:
-            _outages.report(self._owner, "Kept values are not refreshed: %s", exc)
+            _outages.report(self._owner, "Cached values are not refreshed: %s", exc)
         except Exception as exc:  # noqa: BLE001  # the task ends here, and no caller awaits it
             _outages.report_error(
-                exc, "%s: refreshing %r failed; what is kept stays until it expires.", self._owner, name
+                exc, "%s: refreshing %r failed; the cached value stays until it expires.", self._owner, name
             )
         finally:
             self._tasks.pop(name, None)

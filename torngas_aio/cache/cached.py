@@ -4,8 +4,8 @@
 async def top_articles(section: str) -> list[str]: ...
 
 age    0 ────────── timeout-ahead ───── timeout ───────────── timeout+stale
-       kept value    kept value; one     kept value; one       computed again; all
-                     refreshes behind    refreshes behind      waits for the one that does
+       cached value  cached value; one   cached value; one     computed again by one
+                     background refresh  background refresh    caller; the others wait
 """
 
 import functools
@@ -43,25 +43,25 @@ def cached(
     version: int | None = None,
     clock: Callable[[], float] = time.time,
 ) -> "Callable[[Callable[P, Awaitable[R]]], Cached[P, R]]":
-    """Keep the results of the decorated coroutine function; of concurrent callers one computes.
+    """Cache the results of the decorated coroutine function; concurrent callers share one computation.
 
     Args:
-        timeout: Seconds for which a result counts as fresh; left out, the cache's TIMEOUT; None, for ever.
-        key: Where it is kept: a format string for the arguments (`"user:{0}"`, `"top:{section}"`) or a
-            function of them. Left out, the function's name and its arguments, which must then be plain
-            values; a method must name its key.
-        alias: Which of CACHES.
-        ahead: Seconds before the end of *timeout* from which on one caller has the result refreshed in the
-            background while all get the kept one.
-        stale: Seconds after the end of *timeout* during which the kept result is still given while one
-            refresh runs in the background. If that fails it is logged, and the next caller tries again.
-        lease: Seconds: where the store can lock, one of all processes computes, the others wait up to this
-            long for its result. 0: one of each process.
+        timeout: Seconds for which a result counts as fresh; default, the cache's TIMEOUT; None, no expiry.
+        key: The cache key: a format string for the arguments (`"user:{0}"`, `"top:{section}"`) or a function of
+            them. Default: the function's name and its arguments, which must then be plain values; required for a
+            method.
+        alias: The alias in CACHES.
+        ahead: Seconds before the end of *timeout* from which a call starts a background refresh; callers get the
+            cached result meanwhile.
+        stale: Seconds after the end of *timeout* during which callers still get the cached result while one
+            refresh runs in the background. A failed refresh is logged, and the next caller starts another.
+        lease: Seconds. If the store can lock, one process computes and the others wait up to this long for its
+            result. 0: each process computes once.
         version: As in `BaseCache.get`.
-        clock: Wall-clock seconds, the same for all processes.
+        clock: Returns wall-clock seconds, comparable across processes.
 
     Raises:
-        ArgumentError: A duration is none, or, when the function is decorated: it is no coroutine function, or a
+        ArgumentError: A duration is invalid; or, on decoration, the function is not a coroutine function or is a
             method without *key*.
     """
     require(seconds("cached: ahead", ahead), seconds("cached: stale", stale), finite("cached: lease", lease))
@@ -89,7 +89,7 @@ class _Plan:
 
 
 class Cached(Generic[P, R]):
-    """A decorated function: call it, or look after what it keeps with `refresh` and `forget`."""
+    """A decorated function; `refresh` and `forget` update and remove its cached results."""
 
     def __init__(self, function: Callable[P, Awaitable[R]], plan: _Plan) -> None:
         self._signature = inspect.signature(function)
@@ -100,12 +100,12 @@ class Cached(Generic[P, R]):
         self._plan = plan
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return the function's result for these arguments, kept or computed.
+        """Return the cached or computed result for these arguments.
 
-        With the cache down it is computed, by one of the concurrent callers, and not kept.
+        While the cache is down, one of the concurrent callers computes the result, and it is not stored.
 
         Raises:
-            CacheUnavailable: The cache is down, and the functions that run in its place are too many.
+            CacheUnavailable: The cache is down, and too many computations already run without it.
         """
         cache, key = caches[self._plan.alias], self.key_for(*args, **kwargs)
         began, error = time.monotonic(), None
@@ -128,10 +128,10 @@ class Cached(Generic[P, R]):
         return self if instance is None else functools.partial(self.__call__, instance)
 
     def key_for(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """Return the key under which the result for these arguments is kept.
+        """Return the cache key of the result for these arguments.
 
         Raises:
-            ArgumentError: There is no *key* and an argument is no plain value.
+            ArgumentError: There is no *key*, and an argument is not a plain value.
         """
         key = self._plan.key
         if callable(key):
@@ -147,15 +147,15 @@ class Cached(Generic[P, R]):
         return f"{name}:{digest.hexdigest()}"
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Compute the result for these arguments now, keep it and return it."""
+        """Compute, store and return the result for these arguments."""
         return await self._store(caches[self._plan.alias], self.key_for(*args, **kwargs), args, kwargs)
 
     async def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Remove what is kept for these arguments; tell whether there was something."""
+        """Remove the cached result for these arguments; return whether there was one."""
         return await caches[self._plan.alias].delete(self.key_for(*args, **kwargs), self._plan.version)
 
     def _stored_key(self, cache: BaseCache, key: str) -> str:
-        """The finished key, which tells prefixes and versions apart."""
+        """Return the finished key, which includes prefix and version."""
         return cache.keys_of.make(key, self._plan.version)
 
     def _lock(self, cache: BaseCache, key: str, wait: float) -> CacheLock:
@@ -166,17 +166,17 @@ class Cached(Generic[P, R]):
         found = await cache.get(key, MISSING, self._plan.version)
         if is_list(found) and len(found) == 2 and isinstance(found[0], float | int | None):
             return found[0], found[1]
-        return None  # nothing, or something that other code keeps under this key
+        return None  # absent, or a value that other code stored under this key
 
     async def _compute(
         self, cache: BaseCache, key: str, args: object, kwargs: object, attempts: Attempts | None = None
     ) -> R:
-        """The part of the one who computes: looks once more, under the lock of all processes if asked to."""
+        """Look up again, then compute and store; with a *lease*, under a lock that all processes share."""
         if attempts is None:
             attempts = cache.begin_attempts(self._stored_key(cache, key), time.monotonic())
         if not self._plan.lease or not cache.can_swap or attempts.is_down:
             return await self._kept_or_stored(cache, key, args, kwargs, attempts)
-        # Not free within the lease: its holder is slow or dead, so compute all the same.
+        # If the lock is not free within the lease, its holder is slow or dead: compute without the lock.
         lock = self._lock(cache, key, self._plan.lease)
         try:
             await lock.acquire()
@@ -200,7 +200,7 @@ class Cached(Generic[P, R]):
             await self._store(cache, key, args, kwargs)
             return
         lock = self._lock(cache, key, 0)
-        if await lock.acquire():  # else another process is at it
+        if await lock.acquire():  # else another process is refreshing it
             async with lock.holding():
                 kept = await self._kept(cache, key)
                 if kept is None or kept[0] == fresh_until:
@@ -229,7 +229,7 @@ def _refuse_unfit(function: object, signature: inspect.Signature, key: object) -
         raise ArgumentError(f"@cached: {function!r} is no coroutine function. Make it `async def`.")
     if key is None and next(iter(signature.parameters), None) in {"self", "cls"}:
         raise ArgumentError(
-            f"@cached: {function!r} is a method, and nothing tells its objects apart in a cache. "
+            f"@cached: {function!r} is a method, and the default key does not distinguish its instances. "
             'Name its key, such as key="user:{self.id}".'
         )
 

@@ -1,13 +1,13 @@
-"""A circuit breaker: a server that is down is not asked again until a probe in the background has had an answer.
+"""A circuit breaker: while a server is down, calls fail at once until a background probe succeeds.
 
-    closed ── failed() ──► open: callers are refused at once, a task probes ── a probe returns ──► closed
+    closed ── failed() ──► open: calls fail at once, a task probes ── a probe succeeds ──► closed
                                       ▲        │
                                       └ pause ─┘ 0.1 s, doubling to the longest; a probe takes PROBE_SECONDS at most
 
-    a call has waited for some time ──► suspect(): a probe beside it ──► no answer for as long: down
+    a call has waited *patience* seconds ──► suspect(): probe on another connection ──► no answer for as long: down
 
-A server that is cut off sends nothing: suspicion finds that out within a second, whatever the deadline of the calls.
-Callers never wait for a probe.
+A server behind a broken network sends nothing, not even an error: `suspect` detects that within a second, also when
+the calls' deadline is longer. Callers never wait for a probe.
 """
 
 import asyncio
@@ -28,31 +28,31 @@ LONGEST_PAUSE = 0.4
 """Seconds between two probes of a server that stays down."""
 
 PROBE_SECONDS = 0.4
-"""How long one probe may take."""
+"""Timeout of one probe, in seconds."""
 
 DOUBTFUL_SECONDS = 5.0
-"""A connection that was idle for longer is asked for an answer before it is used: its server may be another one now."""
+"""Idle seconds after which a connection is checked before it is used: a different server may hold the address now."""
 
 _GRACE_SECONDS = 0.01
-"""How long a server that seems silent has, for answers that came while the loop stood still to be read."""
+"""Grace period for a server that seems silent: time to read replies that arrived while the loop was blocked."""
 
 
 def patience_of(deadline: float) -> float:
-    """Return how long a call may wait before its server is suspected: 0.4 s, a fifth of a deadline above 2 s."""
+    """Return the seconds a call may wait before its server is suspected: 0.4, or a fifth of a deadline above 2 s."""
     return max(PROBE_SECONDS, deadline / 5)
 
 
 class CircuitBreaker:
-    """One server's state, up or down for a reason, and the task that finds out when it is back; used in one loop.
+    """The up/down state of one server and the task that probes it while it is down; for use in one event loop.
 
     Args:
-        name: The server, for the log, such as "Redis at 10.0.0.1:6379".
-        probe: Returns when the server has answered; raises, or is cancelled after PROBE_SECONDS, when it does not.
-        longest_pause: Seconds between two probes, at most.
+        name: The server's name in the log, such as "Redis at 10.0.0.1:6379".
+        probe: Returns when the server has answered and raises otherwise; cancelled after PROBE_SECONDS.
+        longest_pause: The maximum pause between two probes, in seconds.
 
     Attributes:
         is_open: Whether the server counts as down.
-        reason: Why; "" while it is up.
+        reason: Why it is down; "" while it is up.
     """
 
     def __init__(self, name: str, probe: Callable[[], Awaitable[None]], longest_pause: float = LONGEST_PAUSE) -> None:
@@ -65,25 +65,25 @@ class CircuitBreaker:
         self.reason = ""
 
     def failed(self, reason: str) -> None:
-        """Open: the server did not answer a caller, for *reason*. Nothing happens while it counts as down already."""
+        """Open the breaker: the server did not answer a caller, for *reason*. No effect if it is open already."""
         if not self.is_open:
             logger.warning("%s is down: %s.", self._name, reason.rstrip("."))
             self.is_open, self.reason = True, reason
         self._probing.start(self._probe_until_back)
 
     def succeeded(self) -> None:
-        """Close: the server answered; the probing ends by itself."""
+        """Close the breaker: the server answered. The probing task then ends."""
         if self.is_open:
             self.is_open, self.reason = False, ""
             logger.warning("%s is back.", self._name)
 
     def suspect(self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float) -> None:
-        """A call has had no answer for *patience* seconds: find out whether the server is silent.
+        """Find out whether the server is silent, because a call has waited *patience* seconds for its reply.
 
         Args:
-            examine: Returns when the server has answered on another connection than that of the call.
-            silent: Called with the reason when it has not either, *patience* seconds later; counts the server as
-                down if the call is still waiting.
+            examine: Returns when the server has answered on a connection other than the call's.
+            silent: Called with the reason if *examine* gets no answer within *patience* seconds either; it marks the
+                server as down if the call is still waiting.
         """
         if self.is_open:
             silent(self.reason)
@@ -91,7 +91,7 @@ class CircuitBreaker:
             self._examining.start(partial(self._examine, examine, silent, patience))
 
     async def aclose(self) -> None:
-        """End the tasks. Twice is harmless."""
+        """Cancel the tasks. Calling it twice is harmless."""
         await self._probing.aclose()
         await self._examining.aclose()
 
@@ -107,7 +107,7 @@ class CircuitBreaker:
                 await asyncio.sleep(_GRACE_SECONDS)
                 silent(f"no answer within {2 * patience:g} s")
             else:
-                logger.debug("%s is slow, and refuses another connection: %s", self._name, exc)
+                logger.debug("%s is slow and refuses a second connection: %s", self._name, exc)
 
     async def _probe_until_back(self) -> None:
         pause = min(FIRST_PAUSE, self._longest_pause)
@@ -123,7 +123,7 @@ class CircuitBreaker:
                 await self._probe()
         except TimeoutError:
             self.reason = f"no answer within {PROBE_SECONDS:g} s"
-        except Exception as exc:  # noqa: BLE001  whatever it is, the server is not back
+        except Exception as exc:  # noqa: BLE001  any error means that the server is not back
             self.reason = str(exc) or type(exc).__name__
         else:
             self.succeeded()

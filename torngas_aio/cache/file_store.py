@@ -1,13 +1,13 @@
-"""A store of bytes in a folder, safe among threads and processes; plain blocking calls, no loop.
+"""A store of bytes in a folder, safe for concurrent threads and processes; calls block, no event loop is used.
 
-    LOCATION/cached/3f/9c…e1     one value: header, key, data; its modification time is when it expires
+    LOCATION/cached/3f/9c…e1     one value: header, key, data; its modification time is the expiry
              reserved/…          the same for sessions and locks
-             locks/00 … 3f       one lock each for a 64th of the keys; a change of a value holds its lock
+             locks/00 … 3f       64 lock files, each for a 64th of the keys; writers hold the key's lock
              locks/00.new …      the value being written under that lock, then renamed into place
 
-A reader sees a whole value or none: a name changes hands in one rename, and a checksum refuses the rest. A
-writer that is killed leaves its lock (the system frees it) and at most its `.new`, which the next `sweep`, or the
-next writer under that lock, takes away.
+A reader sees a complete value or none: values are replaced by an atomic rename, and a checksum detects torn files.
+If a writer is killed, the system frees its lock; at most its `.new` file remains, which the next `sweep` or the next
+writer under that lock removes.
 """
 
 import contextlib
@@ -31,30 +31,30 @@ from torngas_aio.cache.keys import is_reserved
 __all__ = ["FOREVER", "LAST_CERTAIN", "FileStore", "FileStoreBusy", "Record"]
 
 FOREVER = 15_000_000_000.0
-"""The expiry of what is kept for ever: in the year 2445, the last that file systems hold."""
+"""The expiry that stands for "never": in the year 2445, near the limit of file systems' timestamps."""
 
 LAST_CERTAIN = 2**31 - 1.0
-"""Some file systems stop in 2038 and cut a later time to this one; what expires then is taken as kept for ever."""
+"""Some file systems cap timestamps at this one (2038); a value with this expiry is treated as never expiring."""
 
 _HEADER = struct.Struct(">4s8sHQI")
 _MAGIC = b"TAF1"
 _STRIPES = 64
-_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe or link in a value's place is foreign
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # refuse a pipe or link at a value's path
 _FOREIGN = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENXIO}
 _LONGEST_PAUSE = 0.02
 
 
 class FileStoreBusy(OSError):
-    """Another process kept a lock for longer than the caller may wait."""
+    """Another process held a lock for longer than the caller may wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One value as it stands in its file.
+    """One value as read from its file.
 
     Attributes:
-        nonce: Eight random bytes, new with each value: the compare-and-set token.
-        expires_at: In the seconds of the clock; FOREVER for ever.
+        nonce: Eight random bytes, new for each write: the compare-and-set token.
+        expires_at: Seconds of the store's clock; FOREVER for no expiry.
     """
 
     key: str
@@ -64,11 +64,11 @@ class Record:
 
 
 class FileStore:
-    """The values in one folder. Every call may raise `OSError` when the file system fails.
+    """The values in one folder. Every call may raise `OSError` if the file system fails.
 
     Args:
-        path: Made when it does not exist, open to its owner only.
-        clock: Tells the time in seconds since the epoch, the same for all processes.
+        path: The folder; created if missing, accessible to its owner only.
+        clock: Returns seconds since the epoch, comparable across processes.
         patience: Seconds to wait for a lock that another process holds.
     """
 
@@ -78,17 +78,17 @@ class FileStore:
         self._next_timeout = patience
 
     def find(self, key: str) -> Record | None:
-        """Return the live record of *key*; a torn or foreign file is none."""
+        """Return the unexpired record of *key*, or None; a torn or foreign file counts as absent."""
         record = _read(self._place(key))
         return record if record is not None and record.key == key and record.expires_at > self.clock() else None
 
     def put(self, key: str, data: bytes, expires_at: float) -> bool:
-        """Write *data*, whatever was there; tell whether a file was added to the folder."""
+        """Write *data*, replacing any earlier value; return whether a file was added to the folder."""
         with self._locked(key) as draft:
             return self._write(draft, key, data, expires_at)
 
     def add(self, key: str, data: bytes, expires_at: float) -> bool:
-        """Write *data* if nothing live is there; tell whether it was done."""
+        """Write *data* if *key* is absent or expired; return whether it was written."""
         with self._locked(key) as draft:
             if self.find(key) is not None:
                 return False
@@ -96,7 +96,7 @@ class FileStore:
             return True
 
     def swap(self, key: str, data: bytes, nonce: object, expires_at: float) -> tuple[bool, Record | None]:
-        """Write *data* if the record with *nonce* still stands; tell whether, and what stands there now."""
+        """Write *data* if the current record has *nonce*; return whether it was written, and the record there now."""
         with self._locked(key) as draft:
             record = self.find(key)
             if record is None or record.nonce != nonce:
@@ -105,7 +105,7 @@ class FileStore:
             return True, None
 
     def change(self, key: str, change: Callable[[bytes], bytes]) -> bytes | None:
-        """Write what *change* makes of the data, keeping its life; return it, None when there is none."""
+        """Replace the data by *change*(data), keeping the expiry; return the new data, None if the key is absent."""
         with self._locked(key) as draft:
             record = self.find(key)
             if record is None:
@@ -115,7 +115,7 @@ class FileStore:
             return data
 
     def touch(self, key: str, expires_at: float) -> Record | None:
-        """Give the live record of *key* a new end; return it."""
+        """Set the expiry of the unexpired record of *key*; return the record, or None."""
         with self._locked(key):
             record = self.find(key)
             if record is not None:
@@ -123,7 +123,7 @@ class FileStore:
             return record
 
     def remove(self, key: str, nonce: object = None) -> bool:
-        """Remove *key*, if given only while the record with *nonce* stands; tell whether it was there."""
+        """Remove *key*, with *nonce* only if the current record has it; return whether it was removed."""
         with self._locked(key):
             record = self.find(key)
             if record is None or (nonce is not None and record.nonce != nonce):
@@ -134,13 +134,13 @@ class FileStore:
     # The whole folder
 
     def keys(self, head: str) -> list[str]:
-        """Return the keys of all live records that begin with *head*."""
+        """Return the keys of all unexpired records that begin with *head*."""
         now = self.clock()
         found = (_read(path) for path in self._files(is_reserved(head)))
         return [record.key for record in found if record and record.expires_at > now and record.key.startswith(head)]
 
     def sweep(self) -> int:
-        """Remove expired records and what killed writers left; return how many cached records remain."""
+        """Remove expired records and the drafts of killed writers; return how many cached records remain."""
         for stripe in range(_STRIPES):
             draft = self._draft(stripe)
             if draft.exists():
@@ -156,13 +156,13 @@ class FileStore:
         return remaining
 
     def cull(self, wanted: int, reserved: bool = False) -> None:
-        """Remove *wanted* records, those first that would expire first."""
+        """Remove *wanted* records, earliest expiry first."""
         files = sorted(self._files(reserved), key=_expiry)
         for path in files[:wanted]:
             path.unlink(missing_ok=True)
 
     def count(self, reserved: bool = False) -> int:
-        """Return how many files there are, expired ones included."""
+        """Return the number of files, expired ones included."""
         return sum(1 for _ in self._files(reserved))
 
     # Files and locks
@@ -189,7 +189,7 @@ class FileStore:
 
     @contextlib.contextmanager
     def _holding(self, stripe: int, patience: float) -> Generator[Path]:
-        """Hold a lock; gives the path under which its holder may write a draft."""
+        """Hold a lock; yield the path at which its holder may write a draft."""
         draft = self._draft(stripe)
         file = _open_lock(draft.with_suffix(""))
         try:
@@ -206,7 +206,7 @@ class FileStore:
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(file, "wb") as stream:
-                os.fchmod(file, 0o600)  # a umask may take from what open() was given
+                os.fchmod(file, 0o600)  # the umask may have cleared bits of open()'s mode
                 stream.writelines((head, name, data))
             os.utime(draft, (expires_at, expires_at))
             return self._rename(draft, place)
@@ -224,7 +224,7 @@ class FileStore:
         except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError):
             if not place.is_dir():
                 raise
-            shutil.rmtree(place)  # another program's folder where a value belongs
+            shutil.rmtree(place)  # another program created a folder at the value's path
             draft.replace(place)
         return is_new
 
@@ -238,7 +238,7 @@ class FileStore:
 
 
 def _read(path: Path) -> Record | None:
-    """The record in the file *path*; None when there is no file, or a torn or foreign one."""
+    """Return the record in the file *path*; None if the file is missing, torn or foreign."""
     try:
         file = os.open(path, _READING)
     except OSError as exc:
@@ -273,7 +273,7 @@ def _parsed(content: bytes, expires_at: float) -> Record | None:
 
 
 def _expiry(path: Path) -> float:
-    """When the file *path* expires; long ago when it has gone."""
+    """Return the expiry of the file *path*; a time long past if the file is gone."""
     try:
         return path.stat(follow_symlinks=False).st_mtime
     except (FileNotFoundError, NotADirectoryError):
@@ -297,7 +297,7 @@ def _open_lock(path: Path) -> int:
 
 
 def _make_private(folder: Path) -> None:
-    """Make *folder* and those of its parents that are missing, each open to its owner only, whatever the umask."""
+    """Create *folder* and its missing parents, accessible to the owner only regardless of the umask."""
     if folder.is_dir():
         return
     _make_private(folder.parent)
@@ -314,5 +314,5 @@ def _take(file: int, patience: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise FileStoreBusy(f"a lock was held by another process for {patience} s") from None
-        time.sleep(pause)  # in a worker thread; flock itself knows no time limit
+        time.sleep(pause)  # in a worker thread; flock has no timeout
         pause = min(pause * 2, _LONGEST_PAUSE)

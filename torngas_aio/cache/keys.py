@@ -1,12 +1,12 @@
-"""From a caller's key to the key in the store, so that no input can reach another key.
+"""Mapping of a caller's key to the key in the store; different inputs never map to the same stored key.
 
-    "user:7"  ── default_key ──  "prefix:1:user:7"      hashed_key: long or odd keys become a digest
-    b"\\xff"   ── "%b:ff"                                bytes never meet text
+    "user:7"  ── default_key ──  "prefix:1:user:7"      hashed_key: long or unusual keys become a digest
+    b"\\xff"   ── "%b:ff"                                a bytes key never equals a text key
     7         ── as "7"
-    "a" * 300 ── "prefix:1:%h:<digest>"                more than 250 bytes: every store takes it
-    prefix "a:b" ── "%p:a%3Ab:1:user:7"                 a ':' in a prefix is escaped: it ends no other prefix
+    "a" * 300 ── "prefix:1:%h:<digest>"                 over 250 bytes: a digest, which every store accepts
+    prefix "a:b" ── "%p:a%3Ab:1:user:7"                 ':' in a prefix is escaped, so no prefix continues another
 
-What begins with `%` belongs to this package: sessions, locks, bytes keys.
+Stored keys that begin with `%` are reserved for this package: sessions, locks, bytes keys.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 MAX_KEY_BYTES = 250
-"""The longest finished key, in bytes of UTF-8: memcached's limit, kept everywhere so that code moves freely."""
+"""Maximum length of a finished key in bytes of UTF-8: memcached's limit, applied to all stores for portability."""
 
 Key = str | bytes | int
 KeyFunction = Callable[[str, str, int], str]
 
-_SURE_LENGTH = MAX_KEY_BYTES // 4  # characters: UTF-8 takes four bytes for one at most
+_SURE_LENGTH = MAX_KEY_BYTES // 4  # characters; UTF-8 encodes a character in at most four bytes
 
 
 _BYTES = "%b:"
@@ -43,26 +43,26 @@ _PREFIXED = "%p:"
 
 
 def escaped_prefix(key_prefix: str) -> str:
-    """Return *key_prefix* in a form without ':'; one that holds none is returned as it is."""
+    """Return *key_prefix* with ':' escaped; a prefix without ':' is returned unchanged."""
     if ":" not in key_prefix:
         return key_prefix
     return _PREFIXED + key_prefix.replace("%", "%25").replace(":", "%3A")
 
 
 def is_reserved(key: str) -> bool:
-    """Tell whether the finished *key* is a session's, a lock's or the like, which no cache key can be."""
+    """Return whether the finished *key* is reserved (session, lock and the like); cache keys never are."""
     return key[:1] == "%" and not key.startswith((_PREFIXED, _BYTES))
 
 
 def default_key(key: str, key_prefix: str, version: int) -> str:
-    """Return `prefix:version:key`, with every ':' of the prefix escaped: no other three make the same key."""
+    """Return `prefix:version:key` with every ':' of the prefix escaped, which makes the result unambiguous."""
     return f"{escaped_prefix(key_prefix)}:{version}:{key}"
 
 
 def hashed_key(key: str, key_prefix: str, version: int) -> str:
-    """Return what `default_key` does, with a digest for a *key* that is long or holds spaces or control characters.
+    """Return the key of `default_key`, with a digest for a *key* that is long or has spaces or control characters.
 
-    Name it as KEY_FUNCTION where keys are made of what visitors type.
+    Set it as KEY_FUNCTION if keys are built from visitors' input.
     """
     made = default_key(key, key_prefix, version)
     if made.isascii() and made.isprintable() and " " not in made and "%h:" not in made and len(made) <= MAX_KEY_BYTES:
@@ -75,17 +75,16 @@ class KeyMaker:
 
     Args:
         key_prefix: KEY_PREFIX; may not begin with `%`.
-        version: VERSION, for calls that name none.
+        version: VERSION, the default for calls without one.
         key_function: KEY_FUNCTION: a callable `(key, key_prefix, version) -> str`, or its dotted path.
         refuses_spaces: Whether the store's protocol splits at spaces.
-        owner: Who it is for, in messages.
+        owner: The cache's name in messages.
 
     Raises:
         ConfigError: *key_prefix* begins with `%`, or *key_function* cannot be used.
 
     Attributes:
-        head: What every finished key of this cache begins with; empty when the key function leaves nothing
-            to tell them by.
+        head: The common beginning of this cache's finished keys; empty if the key function gives them none.
     """
 
     def __init__(
@@ -116,9 +115,9 @@ class KeyMaker:
         """Return the finished key.
 
         Raises:
-            InvalidKey: It holds control characters (or spaces, where the store cannot take them), begins with a
-                reserved `%b:`, KEY_FUNCTION puts it among the reserved keys or makes more than 250 bytes of a
-                short key, or *version* is not an integer.
+            InvalidKey: The key has control characters (or spaces, if the store does not accept them) or begins with
+                the reserved `%b:`; KEY_FUNCTION returned a reserved key, or more than 250 bytes for a short key; or
+                *version* is not an integer.
         """
         text = key if type(key) is str else _text_of(key)
         if text[:1] == "%" and text is key:
@@ -129,7 +128,7 @@ class KeyMaker:
             made = self._made_of(text, version)
             if made[:1] == "%":
                 self._refuse_reserved(made, isinstance(key, bytes))
-        # PERF: one look decides for nearly every key; only odd or long ones are looked at closely.
+        # PERF: one cheap test accepts nearly every key; only unusual or long keys take the slow path.
         if len(made) <= _SURE_LENGTH and made.isprintable() and not (self._refuses_spaces and " " in made):
             return made
         made = self._checked(made)
@@ -138,7 +137,7 @@ class KeyMaker:
         return self._shortened(text, made, version)
 
     def _shortened(self, text: str, made: str, version: int | None) -> str:
-        """Return a key with a digest in place of *text*, which makes *made* too long for stores that limit keys."""
+        """Return a key with a digest instead of *text*, because *made* is too long for stores that limit keys."""
         digest = f"{_DIGEST}{_digest(text)}"
         short = self._made_of(digest, version)
         if len(short.encode("utf-8")) > MAX_KEY_BYTES:
@@ -152,10 +151,10 @@ class KeyMaker:
         return _call(self.function, text, self.key_prefix, self.version if version is None else _number(version))
 
     def head_of_version(self, version: int | None) -> str:
-        """Return what every finished key of *version* begins with, the rest being the caller's key.
+        """Return the common beginning of the finished keys of *version*; the caller's key follows it.
 
         Raises:
-            NotImplementedError: The key function does not end in the key itself.
+            NotImplementedError: The key function's results do not end with the caller's key.
         """
         number = self.version if version is None else version
         head = self.function("", self.key_prefix, number)
@@ -166,7 +165,7 @@ class KeyMaker:
         return head
 
     def _refuse_reserved(self, made: str, is_bytes: bool) -> None:
-        """Let a '%' stand only in front of what `default_key` makes of this prefix, or of the caller's bytes."""
+        """Refuse a leading '%' unless it comes from `default_key` with this prefix or from a bytes key."""
         own = escaped_prefix(self.key_prefix)
         if (own[:1] == "%" and made.startswith(f"{own}:")) or (is_bytes and made.startswith(_BYTES)):
             return
@@ -194,7 +193,7 @@ def _digest(text: str) -> str:
 
 
 def _guarded(text: str) -> str:
-    """Return the caller's *text* so that it is no key of bytes, and no other key's digest."""
+    """Return the caller's *text*, hashed if it looks like a digest; refuse text that looks like a bytes key."""
     if text.startswith(_BYTES):
         raise InvalidKey(f"{text!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
     return f"{_DIGEST}{_digest(text)}" if text.startswith(_DIGEST) else text
@@ -218,7 +217,7 @@ def _number(version: object) -> int:
 
 
 def _call(function: KeyFunction, key: str, key_prefix: str, version: int) -> str:
-    """Return what *function* makes, or raise InvalidKey where that is no text."""
+    """Return the key made by *function*; raise InvalidKey if it is not a str."""
     made: Any = function(key, key_prefix, version)
     if isinstance(made, str):
         return made
@@ -228,9 +227,9 @@ def _call(function: KeyFunction, key: str, key_prefix: str, version: int) -> str
 
 
 def _head(function: KeyFunction, key_prefix: str, owner: str) -> str:
-    """The common beginning of finished keys, found by trying it on keys and versions that differ at once.
+    """Return the common beginning of finished keys, found by calling *function* with varied keys and versions.
 
-    It is empty where keys of a longer prefix begin so, too: `clear` would take them along.
+    It is empty if keys of a longer prefix begin with it as well, because `clear` would remove those.
     """
     pairs = [(key, version) for key in ("a", "Zz", "0") for version in (1, 22, 345)]
     try:

@@ -1,8 +1,8 @@
-"""A lock in the cache: one holder at a time among all processes that share the store.
+"""A lock in the cache: at most one holder among all processes that share the store.
 
-add(key, token, lease)   taken by the one whose add succeeds
-drop(key, token)         given back only by the one whose token stands there
-lease over               free again, whatever became of the holder
+add(key, token, lease)   acquires the lock if it succeeds
+drop(key, token)         releases the lock only if the stored token is the holder's
+lease expires            the lock is free again, even if the holder is still running
 """
 
 import random
@@ -28,11 +28,11 @@ _LONGEST_PAUSE = 0.25
 class CacheLock(AsyncWithOnly):
     """A lock with a lease: `async with cache.lock("report") as lock: ...`.
 
-    It guards against doing work twice, not against corruption: a holder that takes longer than *lease*
-    loses it without being told, unless it asks `extend`. Not re-entrant; one object, one holder.
+    It prevents duplicate work, not corruption: a holder that runs longer than *lease* without calling `extend`
+    loses the lock without notice. Not re-entrant; each object is held at most once.
 
     Raises:
-        TimeoutError: On entering, when it was not free within *wait* seconds.
+        TimeoutError: On entering, if the lock did not become free within *wait* seconds.
     """
 
     def __init__(self, store: Store, key: str, lease: float, wait: float | None) -> None:
@@ -44,15 +44,15 @@ class CacheLock(AsyncWithOnly):
 
     @property
     def is_held(self) -> bool:
-        """Whether this object took the lock and has not given it back; its lease may be over."""
+        """Whether this object acquired the lock and has not released it; the lease may have expired."""
         return self._token is not None
 
     async def acquire(self) -> bool:
-        """Take the lock; tell whether it was free within the allowed wait.
+        """Acquire the lock; return False if it did not become free within the allowed wait.
 
         Raises:
-            RuntimeError: This object holds the lock already.
-            CacheUnavailable: The store does not answer in time.
+            RuntimeError: This object already holds the lock.
+            CacheUnavailable: The store did not answer in time.
         """
         if self._token is not None:
             raise RuntimeError("This lock object is held already. Make another with cache.lock().")
@@ -68,14 +68,14 @@ class CacheLock(AsyncWithOnly):
         return self._token is not None
 
     async def release(self) -> bool:
-        """Give the lock back; False when its lease was over and another holder may have had it since."""
+        """Release the lock; return False if the lease had expired, so that another holder may have acquired it."""
         token, self._token = self._token, None
         if token is None:
             return False
         return await self._drop(token)
 
     async def extend(self) -> bool:
-        """Begin the lease again; False when the lock is no longer held."""
+        """Restart the lease; return False if the lock is no longer held."""
         if self._token is None:
             return False
         found = await self._store.raw_read(self._key)
@@ -85,7 +85,7 @@ class CacheLock(AsyncWithOnly):
 
     @asynccontextmanager
     async def holding(self) -> AsyncGenerator[None]:
-        """Give the lock back at the end of the block, whatever ends it; nothing is given back if it is not held."""
+        """Release the lock when the block ends, also on errors and cancellation; a lock that is not held is ignored."""
         try:
             yield
         finally:
@@ -102,11 +102,11 @@ class CacheLock(AsyncWithOnly):
         await close_safely(self._key, self._let_go)
 
     async def _let_go(self) -> None:
-        with suppress(CacheUnavailable):  # a store that is down lets it go when the lease is over
+        with suppress(CacheUnavailable):  # if the store is down, the lease expires there
             await self.release()
 
     async def _take(self, token: bytes) -> None:
-        # Another process's release is no event of this loop, so the store is asked again, ever more rarely.
+        # A release by another process raises no event in this loop, so poll the store with exponential backoff.
         pause = _FIRST_PAUSE
         while True:
             if await self._store.raw_add(self._key, token, self._lease):
@@ -114,14 +114,14 @@ class CacheLock(AsyncWithOnly):
                 return
             if self._wait == 0:
                 return
-            await anyio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - spreads the callers, keeps no secret
+            await anyio.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _abandon(self, token: bytes) -> None:
-        """Undo an `add` whose answer a cancelled caller never saw."""
+        """Undo an `add` whose reply a cancelled caller did not receive."""
 
         async def drop() -> None:
-            with suppress(CacheUnavailable):  # a store that is down lets it go when the lease is over
+            with suppress(CacheUnavailable):  # if the store is down, the lease expires there
                 await self._drop(token)
 
         self._token = None

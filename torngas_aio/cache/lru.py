@@ -1,9 +1,9 @@
-"""The dict behind the in-process cache: entries with a life, least recently used first.
+"""The LRU dict behind the in-process cache: entries with an expiry, least recently used first.
 
     Location("name") ── LRUStore of cache keys, LRUStore of reserved keys, one lock for all writers
     LRUStore            ── OrderedDict: key -> Entry(value, kind, expires_at)
 
-No clock and no loop in here: the time is passed in.
+This module uses neither a clock nor an event loop: callers pass the time in.
 """
 
 import math
@@ -23,11 +23,11 @@ FOREVER = math.inf
 
 _ATOMS = frozenset({str, bytes, int, float, bool, complex, type(None)})
 _CONTAINERS = frozenset({tuple, frozenset, list, dict, set})
-_LOOKED_AT = 64  # longer containers are pickled at once instead of being looked through
+_LOOKED_AT = 64  # items; longer containers are pickled without inspecting them
 
 
 class Kind(IntEnum):
-    """How an entry's value is kept apart from the caller's objects."""
+    """How an entry's value is isolated from the caller's objects."""
 
     AS_IS = 0
     COPIED = 1
@@ -35,7 +35,7 @@ class Kind(IntEnum):
 
 
 class Entry:
-    """One value. A change of the value puts a new entry, so an entry is its own compare-and-set token."""
+    """One value. Each change stores a new entry, so the entry itself is the compare-and-set token."""
 
     __slots__ = ("expires_at", "kind", "value")
 
@@ -46,7 +46,7 @@ class Entry:
 
 
 class LRUStore:
-    """Entries by key, the least recently used first."""
+    """Entries by key, least recently used first."""
 
     __slots__ = ("entries",)
 
@@ -54,21 +54,21 @@ class LRUStore:
         self.entries: OrderedDict[str, Entry] = OrderedDict()
 
     def find(self, key: str, now: float) -> Entry | None:
-        """Return the live entry of *key* and make it the most recently used one."""
+        """Return the unexpired entry of *key* and make it the most recently used."""
         entry = self.entries.get(key)
         if entry is None:
             return None
         if entry.expires_at <= now:
             self.entries.pop(key, None)
             return None
-        try:  # noqa: SIM105 - suppress() costs as much as all the rest
+        try:  # noqa: SIM105 - suppress() would double the cost of the method
             self.entries.move_to_end(key)
-        except KeyError:  # another thread took it away between the two lines; what we found was live
+        except KeyError:  # another thread removed it since the lookup; the entry found is still valid
             pass
         return entry
 
     def put(self, key: str, entry: Entry, limit: int, cull_frequency: int, now: float) -> None:
-        """Keep *entry* under *key*, in place of the least recently used when *limit* entries are there."""
+        """Store *entry* under *key*; if there are *limit* entries, evict the least recently used ones first."""
         entries = self.entries
         if len(entries) >= limit and key not in entries:
             self.cull(limit, cull_frequency, now)
@@ -76,9 +76,9 @@ class LRUStore:
         entries.move_to_end(key)
 
     def cull(self, limit: int, cull_frequency: int, now: float) -> None:
-        """Remove the expired entries and, if that is not enough, the least recently used 1/*cull_frequency*.
+        """Remove expired entries and, if that is not enough, the least recently used 1/*cull_frequency*.
 
-        As in Django, a frequency of 0 empties the lru.
+        As in Django, a frequency of 0 removes all entries.
         """
         if cull_frequency == 0:
             self.entries.clear()
@@ -89,7 +89,7 @@ class LRUStore:
             self.entries.popitem(last=False)
 
     def purge(self, keys: Iterable[str], now: float) -> int:
-        """Remove those among *keys* that have expired; return how many."""
+        """Remove the expired entries among *keys*; return how many were removed."""
         entries, removed = self.entries, 0
         for key in keys:
             entry = entries.get(key)
@@ -100,7 +100,7 @@ class LRUStore:
 
 
 class Location:
-    """What one LOCATION holds, shared by every in-process cache that names it."""
+    """The entries of one LOCATION, shared by every in-process cache with that LOCATION."""
 
     _by_name: ClassVar[WeakValueDictionary[str, "Location"]] = WeakValueDictionary()
     _naming = threading.Lock()
@@ -112,7 +112,7 @@ class Location:
 
     @classmethod
     def named(cls, name: str) -> "Location":
-        """Return the location *name*; it lives as long as a cache uses it."""
+        """Return the location *name*; it exists as long as a cache uses it."""
         with cls._naming:
             found = cls._by_name.get(name)
             if found is None:
@@ -121,22 +121,22 @@ class Location:
 
     @classmethod
     def all(cls) -> dict[str, "Location"]:
-        """Return every location that is in use, by its name."""
+        """Return the locations in use, by name."""
         with cls._naming:
             return dict(cls._by_name)
 
     def lru(self, key: str) -> LRUStore:
-        """Return the lru on which *key* belongs."""
+        """Return the LRU store that holds *key*."""
         return self.reserved if is_reserved(key) else self.cached
 
 
 def kind_of(value: Any) -> Kind:
-    """Return how *value* must be kept so that later changes to it stay the caller's own."""
+    """Return how to store *value* so that later changes by the caller do not affect the cached value."""
     kind = class_of(value)
     if kind in _ATOMS:
         return Kind.AS_IS
     if kind in _CONTAINERS and len(value) <= _LOOKED_AT:
-        # PERF: superset of a map: no bytecode for each item (benchmarks/cache.py)
+        # PERF: superset of a map runs no bytecode per item (benchmarks/cache.py)
         is_flat = _ATOMS.issuperset(map(type, value.values() if kind is dict else value))
         if kind is tuple or kind is frozenset:
             return Kind.AS_IS if is_flat or all(kind_of(item) is Kind.AS_IS for item in value) else Kind.PACKED

@@ -1,4 +1,4 @@
-"""Plain data: values that come back from JSON or MessagePack as they went in, or from a pickle without any code."""
+"""Plain data: values that survive JSON or MessagePack unchanged, or that unpickle without importing code."""
 
 import logging
 import pickle
@@ -22,7 +22,7 @@ _SAFE_CLASSES = {
 }  # fmt: skip
 
 _MAX_TOLD = 1000
-_MAX_DEPTH = 254  # what was written deep in the stack must be readable deeper in it
+_MAX_DEPTH = 254  # levels; low enough that a reader deeper in the stack than the writer can still decode it
 
 _CHOOSE_ANOTHER = (
     "choose a serializer that keeps any object: SESSION['serializer'] = 'signed-pickle', "
@@ -33,16 +33,16 @@ _CHOOSE_ANOTHER = (
 def refuse_lossy(
     value: Any, path: str, atoms: frozenset[type], tuples_told: set[str] | None = None, depth: int = 0
 ) -> None:
-    """Raise when *value* would come back as something else, naming the place; *atoms* come back as they go.
+    """Raise if *value* would be read back as something else, naming the place; *atoms* are the lossless types.
 
     Args:
-        tuples_told: A tuple may come back as a list, which is logged once for each place: those that were; None: it
-            is refused.
-        depth: How many lists and dicts *value* lies in already.
+        tuples_told: The places whose tuples were already logged; a tuple then becomes a list, logged once per place.
+            None: tuples are refused.
+        depth: The number of lists and dicts that enclose *value*.
 
     Raises:
-        SerializationError: A tuple, a set, a subclass, a key that is not text, an object; or it is nested too
-            deeply, as what contains itself is.
+        SerializationError: It holds a tuple, a set, a subclass, an object or a key that is not text, or it is nested
+            too deeply (a container that contains itself is).
     """
     kind = class_of(value)
     if kind in atoms:
@@ -50,7 +50,7 @@ def refuse_lossy(
     if depth >= _MAX_DEPTH:
         raise SerializationError(f"{path[:100]}… lies too deep: at most {_MAX_DEPTH} levels can be kept.")
     if kind is tuple and tuples_told is not None:
-        _tell_of_tuple(path, tuples_told)
+        _log_tuple(path, tuples_told)
     if kind is list or (kind is tuple and tuples_told is not None):
         for place, item in enumerate(value):
             if type(item) not in atoms:
@@ -72,20 +72,20 @@ def _refuse_keys(value: dict[object, object], path: str) -> None:
         if type(key) is not str:
             raise SerializationError(
                 f"{path} has the key {key!r} of type {type(key).__qualname__}; keys are str. "
-                f"Write str(key) where it is put in and looked up, or {_CHOOSE_ANOTHER}"
+                f"Use str(key) to store and to look up, or {_CHOOSE_ANOTHER}"
             )
 
 
-def _tell_of_tuple(path: str, told: set[str]) -> None:
+def _log_tuple(path: str, told: set[str]) -> None:
     if path not in told and len(told) < _MAX_TOLD:
         told.add(path)
         logger.warning("%s is a tuple, kept as a list. SESSION['serializer'] = 'signed-pickle' keeps tuples.", path)
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Loads plain data: what needs code of any kind is refused."""
+    """An unpickler of plain data: a pickle that refers to any other class or function is refused."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if (module_name, global_name) in _SAFE_CLASSES:
             return super().find_class(module_name, global_name)
-        raise SerializationError(f"A stored pickle wants {module_name}.{global_name}, which is not plain data.")
+        raise SerializationError(f"A stored pickle refers to {module_name}.{global_name}, which is not plain data.")

@@ -1,9 +1,9 @@
-"""From an alias in CACHES to its open cache: one instance an alias and loop.
+"""The registry of open caches by alias in CACHES: one instance per alias and event loop.
 
-    caches["redis"]   the cache itself inside a running loop; outside, a stand-in that finds it at each use
+    caches["redis"]   the cache itself inside a running loop; outside, a proxy that looks it up at each use
     cache             the same for "default"
 
-Nothing is opened before it is used; the application that runs in the loop closes what was opened.
+Caches open on first use; the application that runs in the loop closes them.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,10 +23,10 @@ __all__ = ["Caches", "cache", "caches", "close_caches", "make_cache"]
 
 
 class Caches(Backends[BaseCache]):
-    """The caches of the settings by alias; `alias in caches` and iteration see what is configured.
+    """The caches of the settings by alias; `alias in caches` and iteration cover the configured aliases.
 
     Attributes:
-        on_open: Called with each cache that is opened; observers of its calls.
+        on_open: Callbacks that receive each newly opened cache, for example to observe its calls.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Caches(Backends[BaseCache]):
         return cast(BaseCache, _StandIn(self, alias))
 
     def _state(self, config: Mapping[str, object]) -> object:
-        return config, settings.TORNADO_CONF  # whose secret signs the values
+        return config, settings.TORNADO_CONF  # its cookie_secret signs the values
 
     def _made(self, alias: str, config: Mapping[str, object]) -> BaseCache:
         made = make_cache(alias, config)
@@ -47,7 +47,7 @@ class Caches(Backends[BaseCache]):
 
 
 async def close_caches(**_: object) -> None:
-    """Close every cache that this loop has opened; what is used later is opened again."""
+    """Close every cache opened in this loop; a later use opens it again."""
     for _alias, opened in list(caches.opened()):
         await opened.close()
 
@@ -55,10 +55,10 @@ async def close_caches(**_: object) -> None:
 def make_cache(alias: str, config: Mapping[str, object]) -> BaseCache:
     """Return a new cache of the CACHES entry *config*, to be closed by the caller.
 
-    It signs with the project's secret, TORNADO_CONF['cookie_secret'], where its backend signs values.
+    If its backend signs values, it uses the project's secret, TORNADO_CONF['cookie_secret'].
 
     Raises:
-        ConfigError: The backend does not exist, misses its library, or refuses its parameters.
+        ConfigError: The backend does not exist, its library is not installed, or it rejects its parameters.
     """
     ConfigError.gather(CACHE_SHAPE(f"CACHES[{alias!r}]", config), code="TGA103")
     where = f"CACHES[{alias!r}]['BACKEND']"
@@ -76,7 +76,7 @@ def make_cache(alias: str, config: Mapping[str, object]) -> BaseCache:
 
 
 class _StandIn:
-    """Passes everything on to the cache of the loop that is running when it is used."""
+    """A proxy of the cache that belongs to the running event loop at each use."""
 
     __slots__ = ("_alias", "_caches")
 
@@ -100,7 +100,7 @@ class _StandIn:
 
 
 class _ClientStandIn:
-    """Passes everything on to `RedisClient.client` of the running loop: for modules that keep it in a global name."""
+    """A proxy of `RedisClient.client` in the running event loop, for modules that keep the client in a global."""
 
     __slots__ = ("_cache",)
 
@@ -120,8 +120,8 @@ class _ClientStandIn:
 def _outside_loop(kept: object, name: str) -> str:
     return (
         f"{kept!r}.{name} was used outside a running event loop: by a module that is imported, or in a worker thread. "
-        f"Write `{kept!r}.{name}` where it is awaited, in an `async def`; {kept!r} itself may be kept. "
-        "A page that is made in a thread is given the awaited value."
+        f"Use `{kept!r}.{name}` in an `async def`, where it is awaited; {kept!r} itself may be kept. "
+        "Pass the awaited value to a page that is rendered in a thread."
     )
 
 

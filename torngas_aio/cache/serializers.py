@@ -1,14 +1,14 @@
-"""From a value to bytes and back, by a name in the settings.
+"""Serializers: values to bytes and back, selected by name in the settings.
 
     'signed-pickle'  any Python object, signed (keyed BLAKE2b) and bound to its key; a forged value is a miss.
-                     The default of shared stores. OPTIONS['SECRET_KEY'], else the project's cookie_secret
+                     The default for shared stores. Key: OPTIONS['SECRET_KEY'], else the project's cookie_secret
     'pickle'         any Python object, unsigned: a program that can write to the store can run code here.
-                     The default in this process's memory
-    'safe-pickle'    the bytes of 'pickle'; plain data types only, no code of any kind is loaded
+                     The default for in-process memory
+    'safe-pickle'    the format of 'pickle', restricted to plain data types; reading never imports code
     'json'           plain data, readable by other programs
     'msgpack'        plain data, small and fast (needs msgspec)
 
-An `int` of 64 bits is always written as its decimal digits, unsigned, so that every store can count with it.
+An `int` within 64 bits is always written as decimal digits without a signature, so that the store can increment it.
 """
 
 import contextlib
@@ -47,27 +47,27 @@ logger = logging.getLogger("torngas_aio.cache")
 MIN_SECRET_BYTES = 16
 _RUN_SECRET = secrets.token_bytes(32)
 _TAG_BYTES = 32
-_COUNTED = 2**63  # integers within 64 bits, which stores can count with
+_COUNTED = 2**63  # bound of the integers that stores can increment: 64 bits, signed
 _MAX_DIGITS = 19
 _SIGNED = b"s"
-_BOUND = b"k"  # signed together with the key
+_BOUND = b"k"  # the signature covers the key
 _PACKED = b"\xc1"  # SPEC: msgpack never uses this byte, so no packed value can look like digits
 
 
 class Serializer(ABC):
-    """Writes values as bytes and reads them back; a subclass writes and reads what is not an `int`."""
+    """Converts values to bytes and back; subclasses implement `write` and `read` for values other than `int`."""
 
     tuples_told: set[str] | None = None
-    """The places of tuples that were logged, where tuples may come back as lists, as in a session; None: refused."""
+    """The places whose tuples were logged, if tuples may become lists, as in a session; None: tuples are refused."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:  # noqa: B027 - most need nothing
-        """Take what it needs from *options*, the cache's OPTIONS."""
+        """Read the serializer's settings from *options*, the cache's OPTIONS."""
 
     def dumps(self, value: Any) -> bytes:
         """Return *value* as bytes.
 
         Raises:
-            SerializationError: It cannot be written.
+            SerializationError: The value cannot be serialized.
         """
         if type(value) is int and -_COUNTED <= value < _COUNTED:
             return b"%d" % value
@@ -80,12 +80,12 @@ class Serializer(ABC):
         """Return the value that `dumps` wrote.
 
         Raises:
-            SerializationError: These bytes were written by something else, or altered.
+            SerializationError: The bytes were altered, or not written by this serializer.
         """
         try:
             if data[:1] not in _DIGIT_HEADS:
                 return self.read(data)
-            number = parse_integer(data.rstrip(b" "), _MAX_DIGITS)  # memcached pads a number that got shorter
+            number = parse_integer(data.rstrip(b" "), _MAX_DIGITS)  # memcached pads a shortened number with spaces
             return self.read(data) if number is None else number
         except SerializationError:
             raise
@@ -93,7 +93,7 @@ class Serializer(ABC):
             raise SerializationError(f"{len(data)} stored bytes cannot be read: {exc}") from exc
 
     def dumps_for(self, key: str, value: Any) -> bytes:
-        """Return *value* as bytes to stand under the finished *key*; as `dumps`, unless they are bound to it."""
+        """Return *value* as bytes for the finished *key*; the same as `dumps` unless the signature covers the key."""
         return self.dumps(value)
 
     def loads_for(self, key: str, data: bytes) -> Any:
@@ -105,54 +105,54 @@ class Serializer(ABC):
         """
         return self.loads(data)
 
-    def check(self, value: Any, path: str) -> None:  # noqa: B027 - pickle takes whatever pickles
-        """Look whether *value* would come back as it went.
+    def check(self, value: Any, path: str) -> None:  # noqa: B027 - pickle needs no check beforehand
+        """Check that *value* would be read back unchanged.
 
         Raises:
-            SerializationError: It would not; the message names the place, beginning with *path*.
+            SerializationError: It would change; the message names the place, beginning with *path*.
         """
 
     @abstractmethod
     def write(self, value: Any) -> bytes:
-        """Return *value* as bytes that are not a decimal integer, save for an `int` beyond 64 bits."""
+        """Return *value* as bytes that are not a decimal integer, except for an `int` beyond 64 bits."""
 
     def write_checked(self, value: Any) -> bytes:
-        """Return *value*, which `check` has passed or `read` has given, as `write` would."""
+        """Return *value* as `write` does, without the check; *value* passed `check` or came from `read`."""
         return self.write(value)
 
     @abstractmethod
     def read(self, data: bytes) -> Any:
-        """Return the value of *data*, which `write` gave."""
+        """Return the value of *data*, which `write` produced."""
 
 
 _DIGIT_HEADS = frozenset(b"%d" % digit for digit in range(10)) | {b"-"}
 
 
 class PickleSerializer(Serializer):
-    """Any Python object. Code that is put into the store by others runs here: keep the store to yourself."""
+    """Unsigned pickle of any Python object. Anyone who can write to the store can run code here: keep it private."""
 
     def write(self, value: Any) -> bytes:
         return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
 
     def read(self, data: bytes) -> Any:
-        return pickle.loads(data)  # noqa: S301 - the format of torngas 1.8, for a store of one's own
+        return pickle.loads(data)  # noqa: S301 - the format of torngas 1.8, for a private store
 
 
 class SafePickleSerializer(PickleSerializer):
-    """Pickle that reads plain data only: numbers, text, bytes, containers, dates, decimals, UUIDs."""
+    """Pickle restricted to plain data on reading: numbers, text, bytes, containers, dates, decimals, UUIDs."""
 
     def read(self, data: bytes) -> Any:
         return PlainUnpickler(io.BytesIO(data)).load()
 
 
 class SignedPickleSerializer(PickleSerializer):
-    """Pickle that reads only what was written with one of its secrets, under a cache's key for that key only.
+    """Pickle that reads only values signed with one of its secrets; a value in a cache is valid for its key only.
 
-    OPTIONS['SECRET_KEY'] is a secret of 16 bytes or more, or several: the first (of a dict the one with the
-    highest version) signs, all of them are accepted.
+    OPTIONS['SECRET_KEY'] is one secret of at least 16 bytes, or several: the first (in a dict, the one with the
+    highest version) signs, and all are accepted on reading.
 
     Raises:
-        ConfigError: When it is made: a secret is shorter than 16 bytes, or there is none.
+        ConfigError: On construction: a secret is shorter than 16 bytes, or there is none.
     """
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
@@ -207,10 +207,10 @@ def _bound_tag(secret: bytes, key: str, data: bytes) -> bytes:
 
 
 def secrets_of(given: object) -> tuple[bytes, ...]:
-    """Return the secrets of a setting: one, a list, or a dict of versions; the one that signs is the first.
+    """Return the secrets of a setting, the signing one first; the setting is one, a list, or a dict by version.
 
     Raises:
-        ConfigError: A secret is neither text nor bytes, or a version no number.
+        ConfigError: A secret is neither text nor bytes, or a version is not an integer.
     """
     if is_mapping(given):
         versions = [version for version in given if type(version) is int]
@@ -225,7 +225,7 @@ def secrets_of(given: object) -> tuple[bytes, ...]:
 
 
 def _secret(given: object) -> bytes:
-    if not isinstance(given, bytes):  # of a number, bytes() would make so many zeros
+    if not isinstance(given, bytes):  # bytes(n) of an int would be n zero bytes
         raise ConfigError(
             f"OPTIONS['SECRET_KEY'] holds a value of type {type(given).__name__}: a secret is text or bytes.",
             code="TGA401",
@@ -234,7 +234,7 @@ def _secret(given: object) -> bytes:
 
 
 class JsonSerializer(Serializer):
-    """None, booleans, numbers, text, lists and dicts with text keys; a tuple is refused, not turned into a list."""
+    """JSON: None, booleans, numbers, text, lists and dicts with text keys; a tuple is refused, not made a list."""
 
     def check(self, value: Any, path: str) -> None:
         refuse_lossy(value, path, JSON_ATOMS, self.tuples_told)
@@ -251,10 +251,10 @@ class JsonSerializer(Serializer):
 
 
 class MsgpackSerializer(Serializer):
-    """What msgpack holds: JSON's types and bytes, written by msgspec.
+    """MessagePack by msgspec: the types of JSON, and bytes.
 
     Raises:
-        ConfigError: When it is made: msgspec is not installed.
+        ConfigError: On construction: msgspec is not installed.
     """
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
@@ -281,10 +281,10 @@ class MsgpackSerializer(Serializer):
 
 
 def make_serializer(spec: "str | type[Serializer] | Serializer | None", options: Mapping[str, object]) -> Serializer:
-    """Return the serializer that the setting SERIALIZER names: a short name, a dotted path, a class, an object.
+    """Return the serializer for the setting SERIALIZER: a short name, a dotted path, a class or an object.
 
     Raises:
-        ConfigError: There is none of that name, or it is no `Serializer`.
+        ConfigError: The name is unknown, or it is not a `Serializer`.
     """
     if isinstance(spec, Serializer):
         return spec
@@ -306,12 +306,12 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
 
 
 def serializer_of(params: Mapping[str, Any], *, is_shared: bool, owner: str) -> Serializer:
-    """Return the serializer of a cache; warns when it signs with a secret that does not outlive the process.
+    """Return the serializer of a cache; log a warning if its secret is random and lost when the process ends.
 
     Args:
         params: An alias's settings with SECRET_KEY, the project's secret or secrets, or RUN_SECRET.
         is_shared: Whether other processes can write to the store.
-        owner: Who it is for, in messages.
+        owner: The cache's name in messages.
 
     Raises:
         ConfigError: The serializer does not exist, or its secret is too short.
@@ -332,9 +332,9 @@ def serializer_of(params: Mapping[str, Any], *, is_shared: bool, owner: str) -> 
     return make_serializer(spec, {"SECRET_KEY": secret or params.get("RUN_SECRET") or _RUN_SECRET})
 
 
-_encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # built once: -3 us a value
+_encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # built once: -3 us per value
 
-_decode_json = json.JSONDecoder().decode  # given text: no guess at the encoding
+_decode_json = json.JSONDecoder().decode  # decodes str, which skips the detection of the encoding
 
 _NAMED: dict[str, type[Serializer]] = {
     "pickle": PickleSerializer,

@@ -1,14 +1,13 @@
-"""What a backend implements: a store of bytes under finished keys.
+"""The interface of a backend: a store of bytes under finished keys.
 
     caller ── BaseCache: keys, versions, timeouts, serializer, single flight
                  │  finished key, bytes, None or seconds above 0
-              Store: raw_get raw_set raw_add raw_touch raw_delete raw_incr raw_clear     each backend
-                     raw_get_many raw_set_many raw_delete_many raw_has                   faster where it can
-                     raw_read raw_swap raw_drop (compare-and-set), raw_ttl, raw_keys     where it can
+              Store: raw_get raw_set raw_add raw_touch raw_delete raw_incr raw_clear     required
+                     raw_get_many raw_set_many raw_delete_many raw_has                   optional, for speed
+                     raw_read raw_swap raw_drop (compare-and-set), raw_ttl, raw_keys     optional abilities
 
-The visitor's sessions and the locks use the same operations under keys of their own, so that what they
-keep never passes through a serializer. `Forgeries` removes what bears no valid signature; `option` and `counted` read
-what several backends are given.
+Visitor sessions and locks use these operations directly, under reserved keys, so their data never passes through a
+serializer. `Forgeries` removes values without a valid signature; `option` and `counted` are helpers for backends.
 """
 
 import logging
@@ -31,19 +30,19 @@ _MAX_DIGITS = 19
 
 
 class Versioned(NamedTuple):
-    """Bytes as they stood at one moment, and the token that tells whether they still do."""
+    """Stored bytes and the token that identifies this version of them."""
 
     data: bytes
     token: object
 
 
 class Swap(NamedTuple):
-    """How a compare-and-set ended.
+    """The outcome of a compare-and-set.
 
     Attributes:
-        is_done: Whether the new bytes stand in the store.
-        current: When it is not done: what stands there instead, None when the key is gone.
-            When it is done: the new bytes with their token where the store tells it for nothing, else None.
+        is_done: Whether the new bytes were stored.
+        current: If not done: the version now in the store, None if the key is gone.
+            If done: the new bytes with their token if the store returns it without a further round trip, else None.
     """
 
     is_done: bool
@@ -51,116 +50,116 @@ class Swap(NamedTuple):
 
 
 class Store(ABC):
-    """Bytes under finished keys, each with its own life; every operation by itself is atomic.
+    """Bytes under finished keys, each with its own expiry; every single operation is atomic.
 
-    Keys are final: prefixed, versioned and checked by the caller. A *timeout* is None (kept for ever) or
-    seconds above 0, fractions included as far as the store knows them; rounding is upwards. An expired key
-    counts as absent everywhere. Every operation may raise `CacheUnavailable`, within the store's deadline.
-    A cancelled operation has happened or has not; it never disturbs another one.
+    Keys are final: prefixed, versioned and checked by the caller. A *timeout* is None (no expiry) or seconds
+    above 0; fractions are rounded up to the store's resolution. An expired key counts as absent in every
+    operation. Every operation may raise `CacheUnavailable`, within the store's deadline. A cancelled operation
+    either took effect or did not, and never affects another operation.
     """
 
     can_swap: ClassVar[bool] = False
-    """Whether `raw_read`, `raw_swap` and `raw_drop` work: compare-and-set, across processes if the store is."""
+    """Whether compare-and-set (`raw_read`, `raw_swap`, `raw_drop`) works; across processes if the store is shared."""
 
     is_shared: ClassVar[bool] = True
     """Whether other processes see what this one writes."""
 
     @abstractmethod
     async def raw_get(self, key: str) -> bytes | None:
-        """Return the bytes under *key*, None when there are none."""
+        """Return the bytes under *key*, None if it is absent."""
 
     @abstractmethod
     async def raw_set(self, key: str, data: bytes, timeout: float | None) -> None:
-        """Put *data* under *key*, whatever was there.
+        """Store *data* under *key*, replacing any earlier value.
 
         Raises:
-            ValueTooLarge: The store does not take so many bytes.
+            ValueTooLarge: *data* exceeds the store's size limit.
         """
 
     @abstractmethod
     async def raw_add(self, key: str, data: bytes, timeout: float | None) -> bool:
-        """Put *data* under *key* if nothing is there; tell whether it was done. One of many callers wins."""
+        """Store *data* under *key* if it is absent; return whether it was stored. One of many callers succeeds."""
 
     @abstractmethod
     async def raw_touch(self, key: str, timeout: float | None) -> bool:
-        """Give *key* a new life from now; tell whether it was there."""
+        """Set the timeout of *key* from now; return whether the key was present."""
 
     @abstractmethod
     async def raw_delete(self, key: str) -> bool:
-        """Remove *key*; tell whether it was there."""
+        """Remove *key*; return whether it was present."""
 
     @abstractmethod
     async def raw_incr(self, key: str, delta: int) -> int | None:
-        """Add *delta* (of either sign) to the decimal integer under *key*, keeping its life.
+        """Add *delta* (positive or negative) to the decimal integer under *key*; its expiry stays.
 
         Returns:
-            The new number, None when the key is absent.
+            The new number, None if the key is absent.
 
         Raises:
-            ValueError: What stands there is not a decimal integer.
+            ValueError: The stored value is not a decimal integer.
         """
 
     @abstractmethod
     async def raw_clear(self, head: str) -> None:
-        """Remove every key that begins with *head* (never empty), and no other."""
+        """Remove every key that begins with *head* (never empty) and no other keys."""
 
     async def raw_get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the bytes of those among *keys* that are there."""
+        """Return the bytes of the present *keys*; absent keys are left out."""
         found = [(key, await self.raw_get(key)) for key in keys]
         return {key: data for key, data in found if data is not None}
 
     async def raw_set_many(self, items: Mapping[str, bytes], timeout: float | None) -> list[str]:
-        """Put every item, as `raw_set` would; return the keys that could not be put."""
+        """Store every item as `raw_set` does; return the keys that could not be stored."""
         for key, data in items.items():
             await self.raw_set(key, data, timeout)
         return []
 
     async def raw_delete_many(self, keys: Iterable[str]) -> None:
-        """Remove *keys*; absent ones are passed over."""
+        """Remove *keys*; absent keys are ignored."""
         for key in keys:
             await self.raw_delete(key)
 
     async def raw_has(self, key: str) -> bool:
-        """Tell whether *key* is there."""
+        """Return whether *key* is present."""
         return await self.raw_get(key) is not None
 
     async def raw_read(self, key: str, touch: float | None = 0.0) -> Versioned | None:
-        """Return what stands under *key* with its token, None when there is nothing; one round trip.
+        """Return the bytes under *key* with their token, None if it is absent; one round trip.
 
         Args:
-            touch: The new life, given in the same round trip: 0 leaves it as it is, None is for ever.
+            touch: A new timeout, set in the same round trip: 0 leaves the expiry unchanged, None removes it.
         """
         self._refuse("compare-and-set")
 
     async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
-        """Put *data* under *key* if what stood there at *token* still does, with a new life.
+        """Store *data* under *key* with a new timeout if the stored version is still that of *token*.
 
-        One round trip when it is done; a key that is gone stays gone. Bytes that were replaced by equal
-        ones meanwhile may count as unchanged.
+        One round trip on success; an absent key stays absent. A value that was replaced by equal bytes may count
+        as unchanged.
         """
         self._refuse("compare-and-set")
 
     async def raw_drop(self, key: str, token: object) -> bool:
-        """Remove *key* if what stood there at *token* still does; tell whether it was done."""
+        """Remove *key* if the stored version is still that of *token*; return whether it was removed."""
         self._refuse("compare-and-delete")
 
     async def raw_ttl(self, key: str) -> float | None:
-        """Return the seconds that *key* still has: None for ever, 0.0 when it is absent."""
+        """Return the seconds until *key* expires: None if it never does, 0.0 if it is absent."""
         self._refuse("ttl()")
 
     async def raw_keys(self, head: str, pattern: str) -> list[str]:
-        """Return the keys that are *head*, taken literally, and then match the glob *pattern*.
+        """Return the keys that begin with *head*, taken literally, and match the glob *pattern* after it.
 
-        In the pattern `*` is any text, `?` one character, `[abc]` and `[a-z]` one of those.
+        In the pattern `*` matches any text, `?` one character, `[abc]` and `[a-z]` one of a set.
         """
         self._refuse("keys()")
 
     async def raw_ping(self) -> None:
-        """Return when the store has answered. Raises `CacheUnavailable` when it does not in time."""
+        """Return when the store has answered. Raises `CacheUnavailable` if it does not answer in time."""
         await self.raw_get("%ping")
 
     async def raw_close(self) -> None:  # noqa: B027 - a store without connections has nothing to do
-        """Close connections, tasks and files; harmless when nothing is open."""
+        """Close connections, tasks and files; harmless if nothing is open."""
 
     def _refuse(self, ability: str) -> NoReturn:
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -168,7 +167,7 @@ class Store(ABC):
 
 
 class Forgeries:
-    """The values of *store* that were met without a valid signature."""
+    """Values of *store* without a valid signature: removed, and reported once in the log."""
 
     def __init__(self, store: Store, owner: str) -> None:
         self._store = store
@@ -176,7 +175,7 @@ class Forgeries:
         self._was_told = False
 
     async def remove(self, stored_key: str, data: bytes, error: InvalidSignature) -> None:
-        """Remove *data* from *stored_key*, so that `add`, `has_key` and the rest see the key as absent, too."""
+        """Remove *data* from *stored_key*, so that `add`, `has_key` and other operations find the key absent."""
         if not self._was_told:
             self._was_told = True
             logger.error(
@@ -187,7 +186,7 @@ class Forgeries:
                 error,
             )
         store = self._store
-        with suppress(CacheUnavailable):  # it stays a miss
+        with suppress(CacheUnavailable):  # reading it stays a miss
             if not store.can_swap:
                 await store.raw_delete(stored_key)
                 return
@@ -200,7 +199,7 @@ def counted(data: bytes, delta: int) -> int:
     """Return the decimal integer *data* plus *delta*.
 
     Raises:
-        ValueError: It is no integer, or the sum is beyond 64 bits.
+        ValueError: *data* is not an integer, or the sum exceeds 64 bits.
     """
     found = parse_integer(data, _MAX_DIGITS)
     if found is None:
@@ -212,7 +211,7 @@ def counted(data: bytes, delta: int) -> int:
 
 
 def option(options: Mapping[str, Any], name: str, default: T, check: Check, owner: str) -> T:
-    """Return OPTIONS[*name*] of the cache *owner*, which *check* has to accept; *default* where it is left out.
+    """Return OPTIONS[*name*] of the cache *owner* if *check* accepts it; *default* if it is not set.
 
     Raises:
         ConfigError: *check* does not accept it.

@@ -1,4 +1,4 @@
-"""The stores behind the cache contract, one a module.
+"""The cache backends, one per module.
 
 base.py        the contract                   dummy.py      keeps nothing
 localcache.py  in this process                filecache.py  in a directory

@@ -1,13 +1,13 @@
-"""The cache contract: what every backend offers to callers, whatever stands behind it.
+"""The cache contract: the operations that every backend offers to callers.
 
     await cache.get("user:7")                    set add touch delete has_key incr decr clear
-    await cache.get_or_set("top", load, 60)      computed once for any number of callers
-    await cache.get_many(["a", "b"])             set_many delete_many; one round trip where the store can
-    await cache.gets("a"), cache.cas(...)        compare-and-set where the store can; lock, ttl, keys
+    await cache.get_or_set("top", load, 60)      computed once for all concurrent callers
+    await cache.get_many(["a", "b"])             set_many delete_many; one round trip if the store supports it
+    await cache.gets("a"), cache.cas(...)        compare-and-set if the store supports it; lock, ttl, keys
 
-A backend of one's own is a subclass with the `raw_*` operations of `torngas_aio.cache.store.Store`;
-keys, versions, timeouts, serializing and single flight come from here. A `key` is the caller's, a `stored_key` the one
-with prefix and version, to which the value's signature is bound.
+A custom backend subclasses `BaseCache` and implements the `raw_*` operations of `torngas_aio.cache.store.Store`;
+`BaseCache` adds keys, versions, timeouts, serialization and single flight. A `key` is the caller's; a `stored_key` has
+prefix and version, and the value's signature covers it.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class _Default(float):
-    """The type of DEFAULT_TIMEOUT: a number to type checkers, told apart by identity."""
+    """The type of DEFAULT_TIMEOUT: a float for type checkers, compared by identity."""
 
     def __repr__(self) -> str:
         return "DEFAULT_TIMEOUT"
@@ -54,44 +54,43 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-"""A `default=` that no cached value can be."""
+"""A `default=` that is never a cached value."""
 
 _DEFAULT_SECONDS = 300.0
 _REMOVAL_SECONDS = 0.5
 
 
 class Tokened(NamedTuple):
-    """A value and the token by which `cas` tells whether it still stands."""
+    """A value and the token with which `cas` detects whether it has changed."""
 
     value: Any
     token: object
 
 
 class BaseCache(Store):
-    """What callers see of a cache; abstract over the `raw_*` operations.
+    """The caller's interface of a cache; a subclass implements the `raw_*` operations.
 
-    Keys are `str` or `bytes`, at most 250 bytes once prefix and version are in front. Values are what the
-    serializer holds. A *timeout* is in seconds: left out, the TIMEOUT setting; None, kept for ever; 0 or
-    less, gone at once; fractions count. A *version* left out is the VERSION setting. Every operation raises
-    `InvalidKey` for a key it refuses and `CacheUnavailable` when the store does not answer in time.
+    Keys are `str` or `bytes`, at most 250 bytes including prefix and version. Values are those that the
+    serializer supports. A *timeout* is in seconds, with fractions: default, the TIMEOUT setting; None, no expiry;
+    0 or less, expired at once. *version* defaults to the VERSION setting. Every operation raises `InvalidKey`
+    for an invalid key and `CacheUnavailable` if the store does not answer in time.
 
     Args:
-        location: LOCATION of the settings: addresses, a folder, a name.
-        params: The rest of the alias's settings: TIMEOUT (300 s), OPTIONS, KEY_PREFIX, VERSION,
-            KEY_FUNCTION, ALIAS, the name under which it was configured, and SECRET_KEY, the project's secret
-            or secrets (RUN_SECRET: one that does not outlive the process), by which a shared store's values are
-            signed unless OPTIONS says otherwise.
+        location: LOCATION of the settings: addresses, a folder or a name.
+        params: The rest of the alias's settings: TIMEOUT (300 s), OPTIONS, KEY_PREFIX, VERSION, KEY_FUNCTION,
+            ALIAS (the name in CACHES) and SECRET_KEY, the project's secret or secrets (RUN_SECRET: one that is
+            lost when the process ends), which signs a shared store's values unless OPTIONS sets another.
 
     Attributes:
-        loaders: Bounds the loaders of `get_or_set` and `cached` while the store is down.
-        alias: The name in CACHES, "" for a cache made by hand; messages name it.
-        clock: Tells the time in seconds; replaced in tests of expiry.
+        loaders: The limit on loaders of `get_or_set` and `cached` while the store is down.
+        alias: The name in CACHES, for messages; "" for a cache constructed directly.
+        clock: Returns the time in seconds; replaced in tests of expiry.
     """
 
     refuses_spaces = False
 
     deadline = 2.0
-    """Seconds within which an operation is answered or fails; each backend sets its own."""
+    """Deadline of an operation in seconds; each backend sets its own."""
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
@@ -121,23 +120,23 @@ class BaseCache(Store):
 
     @property
     def label(self) -> str:
-        """How messages name this cache: its alias, else its class."""
+        """The cache's name in messages: its alias, else its class."""
         return f"CACHES[{self.alias!r}]" if self.alias else type(self).__name__
 
     @property
     def version(self) -> int:
-        """The VERSION that calls without one use."""
+        """The VERSION used by calls without a version."""
         return self.keys_of.version
 
     # One key
 
     async def get(self, key: Key, default: Any = None, version: int | None = None) -> Any:
-        """Return the value under *key*, *default* when there is none; a cached None is a value."""
+        """Return the value under *key*, *default* if it is absent; a cached None is a value."""
         stored_key = self.keys_of.make(key, version)
         data = await self.raw_get(stored_key)
         if data is None:
             return default
-        try:  # PERF: as `_load_value`, without a coroutine for each hit
+        try:  # PERF: `_load_value` inlined: saves a coroutine per hit
             return self.serializer.loads_for(stored_key, data)
         except InvalidSignature as exc:
             await self._forgeries.remove(stored_key, data, exc)
@@ -146,7 +145,7 @@ class BaseCache(Store):
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
-        """Put *value* under *key*, whatever was there; what was there is removed when the store fails to."""
+        """Store *value* under *key*, replacing any earlier value; on failure the earlier value is removed."""
         stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
         data = self.serializer.dumps_for(stored_key, value)
         try:
@@ -161,7 +160,7 @@ class BaseCache(Store):
     async def add(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
-        """Put *value* under *key* if nothing is there; of many callers at once exactly one gets True."""
+        """Store *value* under *key* if it is absent; of concurrent callers exactly one gets True."""
         stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
         data = self.serializer.dumps_for(stored_key, value)
         if seconds == 0:
@@ -169,41 +168,41 @@ class BaseCache(Store):
         return await self.raw_add(stored_key, data, seconds)
 
     async def touch(self, key: Key, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        """Give *key* a new life from now; tell whether it was there."""
+        """Set the timeout of *key* from now; return whether the key was present."""
         stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
         if seconds == 0:
             return await self.raw_delete(stored_key)
         return await self.raw_touch(stored_key, seconds)
 
     async def expire(self, key: Key, timeout: float | None, version: int | None = None) -> bool:
-        """Give *key* a new life of *timeout* seconds, as `touch` does; tell whether it was there."""
+        """Set the timeout of *key*, as `touch` does; return whether the key was present."""
         return await self.touch(key, timeout, version)
 
     async def ttl(self, key: Key, version: int | None = None) -> float | None:
-        """Return the seconds that *key* still has: None for ever, 0.0 when it is absent.
+        """Return the seconds until *key* expires: None if it never does, 0.0 if it is absent.
 
         Raises:
-            NotImplementedError: The store cannot tell (memcached).
+            NotImplementedError: The store does not report it.
         """
         return await self.raw_ttl(self.keys_of.make(key, version))
 
     async def delete(self, key: Key, version: int | None = None) -> bool:
-        """Remove *key*; tell whether it was there."""
+        """Remove *key*; return whether it was present."""
         return await self.raw_delete(self.keys_of.make(key, version))
 
     async def has_key(self, key: Key, version: int | None = None) -> bool:
-        """Tell whether *key* is there."""
+        """Return whether *key* is present."""
         return await self.raw_has(self.keys_of.make(key, version))
 
     def __contains__(self, key: object) -> NoReturn:
         raise TypeError(f"{key!r} in cache: the cache has to be asked. Write `await cache.has_key({key!r})`.")
 
     async def incr(self, key: Key, delta: int = 1, version: int | None = None) -> int:
-        """Add *delta* to the integer under *key*, keeping its life, and return the sum; atomic.
+        """Add *delta* atomically to the integer under *key* and return the sum; the expiry stays.
 
         Raises:
-            ValueError: The key is absent, or its value is no integer of 64 bits.
-            TypeError: *delta* is no integer.
+            ValueError: The key is absent, or its value is not an integer within 64 bits.
+            TypeError: *delta* is not an integer.
         """
         number = await self.raw_incr(self.keys_of.make(key, version), int(operator.index(delta)))
         if number is None:
@@ -211,11 +210,11 @@ class BaseCache(Store):
         return number
 
     async def decr(self, key: Key, delta: int = 1, version: int | None = None) -> int:
-        """Take *delta* from the integer under *key*; as `incr`."""
+        """Subtract *delta* from the integer under *key*; otherwise as `incr`."""
         return await self.incr(key, -delta, version)
 
     async def incr_version(self, key: Key, delta: int = 1, version: int | None = None) -> int:
-        """Move the value of *key* to the version *delta* higher, with a fresh default life; return that version.
+        """Move the value of *key* to a version higher by *delta*, with the default timeout; return that version.
 
         Raises:
             ValueError: The key is absent.
@@ -229,13 +228,13 @@ class BaseCache(Store):
         return old + delta
 
     async def decr_version(self, key: Key, delta: int = 1, version: int | None = None) -> int:
-        """Move the value of *key* to the version *delta* lower; as `incr_version`."""
+        """Move the value of *key* to a version lower by *delta*; otherwise as `incr_version`."""
         return await self.incr_version(key, -delta, version)
 
     # Many keys
 
     async def get_many(self, keys: Iterable[Key], version: int | None = None) -> dict[Key, Any]:
-        """Return the values of those among *keys* that are there; absent and expired ones are left out."""
+        """Return the values of the present *keys*; absent and expired keys are left out."""
         by_stored = {self.keys_of.make(key, version): key for key in keys}
         found = await self.raw_get_many(by_stored)
         values = {by_stored[each]: await self._load_value(each, data, MISSING) for each, data in found.items()}
@@ -244,9 +243,9 @@ class BaseCache(Store):
     async def set_many(
         self, data: Mapping[Any, Any], timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> list[Key]:
-        """Put every item of *data*; return the keys that could not be put (their server is down).
+        """Store every item of *data*; return the keys that could not be stored (their server is down).
 
-        What stood under a key that could not be put is removed, where its server can be reached.
+        The earlier value of a key that could not be stored is removed if its server can be reached.
         """
         seconds = self.life(timeout)
         by_stored = {self.keys_of.make(key, version): key for key in data}
@@ -264,28 +263,28 @@ class BaseCache(Store):
         return [by_stored[stored_key] for stored_key in failed]
 
     async def delete_many(self, keys: Iterable[Key], version: int | None = None) -> None:
-        """Remove *keys*; absent ones are passed over."""
+        """Remove *keys*; absent keys are ignored."""
         await self.raw_delete_many([self.keys_of.make(key, version) for key in keys])
 
     async def keys(self, pattern: str = "*", version: int | None = None) -> list[str]:
         """Return the keys that match the glob *pattern* (`*`, `?`, `[a-z]`), without prefix and version.
 
         Raises:
-            NotImplementedError: The store cannot list its keys, or KEY_FUNCTION hides them.
+            NotImplementedError: The store cannot list its keys, or the results of KEY_FUNCTION do not end with them.
         """
         head = self.keys_of.head_of_version(version)
         return [stored_key[len(head) :] for stored_key in await self.raw_keys(head, pattern)]
 
     async def clear(self) -> None:
-        """Remove every key of this cache's prefix, in all versions; nothing of others, no sessions.
+        """Remove every key with this cache's prefix, in all versions; other caches' keys and sessions stay.
 
         Raises:
-            NotImplementedError: KEY_FUNCTION gives keys without a common beginning.
+            NotImplementedError: KEY_FUNCTION returns keys without a common beginning.
         """
         head = self.keys_of.head
         if not head:
             raise NotImplementedError(
-                f"{self.label}: KEY_FUNCTION leaves nothing to tell this cache's keys by, so clear() could remove "
+                f"{self.label}: KEY_FUNCTION gives this cache's keys no common beginning, so clear() could remove "
                 "others'. Let the function begin its keys with the prefix."
             )
         await self.raw_clear(head)
@@ -295,18 +294,18 @@ class BaseCache(Store):
     async def get_or_set(
         self, key: Key, default: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> Any:
-        """Return the value under *key*; where there is none, make it, keep it and return it.
+        """Return the value under *key*; if it is absent, compute, store and return it.
 
-        Any number of concurrent callers in this process compute once. The loader's error reaches all who
-        waited for it and nothing is kept; a caller that is cancelled while it computes hands over to
-        another. Where another process was first, its value is returned. With the cache down, the value is
-        computed and not kept; the cache's own operations take its deadline at most, all together.
+        Concurrent callers in this process share one computation. If it fails, all of them get the loader's error
+        and nothing is stored; if the computing caller is cancelled, another one takes over. If another process
+        stored a value first, that value is returned. While the cache is down, the value is computed and not
+        stored. All cache operations of the call together take at most the cache's deadline.
 
         Args:
             default: The value, or a callable without arguments that returns it or an awaitable of it.
 
         Raises:
-            CacheUnavailable: The cache is down, and the loaders that run in its place are too many.
+            CacheUnavailable: The cache is down, and too many loaders already run without it.
         """
         stored_key, began, error = self.keys_of.make(key, version), time.monotonic(), None
         try:
@@ -318,7 +317,7 @@ class BaseCache(Store):
         attempts = self.begin_attempts(stored_key, began, error)
 
         async def load() -> Any:
-            again = await attempts.run(lambda: self.get(key, MISSING, version), MISSING)  # another flight's, maybe
+            again = await attempts.run(lambda: self.get(key, MISSING, version), MISSING)  # a value stored meanwhile
             if again is not MISSING:
                 return again
             fresh = await attempts.load(lambda: _value_of(default))
@@ -329,12 +328,12 @@ class BaseCache(Store):
         return await self._flights.run(stored_key, load)
 
     def begin_attempts(self, stored_key: str, began: float, error: CacheUnavailable | None = None) -> Attempts:
-        """Return the further operations of a computation whose first look at the cache found no value.
+        """Return the `Attempts` for a computation after the first lookup found no value.
 
         Args:
             stored_key: The key of the value in the store.
-            began: When the first look began, by `time.monotonic`; the deadline counts from there.
-            error: Why the first look failed, if it did.
+            began: Start of the first lookup, by `time.monotonic`; the deadline counts from there.
+            error: The error of the first lookup, if it failed.
         """
         seconds = self.deadline - (time.monotonic() - began)
         attempts = Attempts(self.label, self.loaders, seconds, is_down=self.is_down_for(stored_key))
@@ -343,25 +342,25 @@ class BaseCache(Store):
         return attempts
 
     def is_down_for(self, stored_key: str) -> bool:
-        """Tell whether the server of *stored_key* is known to be down, though reading it is a miss."""
+        """Return whether the server of *stored_key* is known to be down, in stores that report this as a miss."""
         return False
 
     async def compute_once(self, name: str, compute: Callable[[], Awaitable[T]]) -> T:
-        """Return what *compute* returns; concurrent callers with *name* wait for the one that computes."""
+        """Return the result of *compute*; concurrent callers with the same *name* share one run."""
         return await self._flights.run(("computed", name), compute)
 
     def refresh_soon(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do *work* behind the caller, unless work of that *name* is being done; `close` cancels it.
+        """Run *work* in a background task, unless one for *name* is running; `close` cancels it.
 
-        It runs outside the caller's request. Its error is logged.
+        It runs outside the caller's request context. An error is logged.
         """
         self._refreshes.soon(name, work)
 
     async def gets(self, key: Key, version: int | None = None) -> Tokened | None:
-        """Return the value under *key* with its token for `cas`, None when there is none.
+        """Return the value under *key* with its token for `cas`, None if it is absent.
 
         Raises:
-            NotImplementedError: The store has no compare-and-set (`can_swap` tells).
+            NotImplementedError: The store has no compare-and-set (`can_swap` is False).
         """
         stored_key = self.keys_of.make(key, version)
         found = await self.raw_read(stored_key)
@@ -376,7 +375,7 @@ class BaseCache(Store):
         timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> bool:
-        """Put *value* under *key* if nothing has changed there since `gets` gave *token*; tell whether it was done."""
+        """Store *value* under *key* if it is unchanged since `gets` returned *token*; return whether it was stored."""
         stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
         data = self.serializer.dumps_for(stored_key, value)
         if seconds == 0:
@@ -384,16 +383,16 @@ class BaseCache(Store):
         return (await self.raw_swap(stored_key, data, token, seconds)).is_done
 
     def lock(self, name: str, lease: float = 10.0, wait: float | None = None) -> CacheLock:
-        """Return a lock that one holder has at a time, across processes where the store is shared.
+        """Return a lock with one holder at a time, across processes if the store is shared.
 
         Args:
-            name: What is locked; apart from the cache's own keys.
-            lease: Seconds after which it falls free although its holder has not given it back.
-            wait: Seconds to wait for it: None for ever, 0 to try once.
+            name: The lock's name; in a namespace apart from the cache's keys.
+            lease: Seconds after which the lock becomes free even if its holder has not released it.
+            wait: Seconds to wait for it: None for no limit, 0 to try once.
 
         Raises:
             NotImplementedError: The store has no compare-and-set.
-            ArgumentError: *lease* is no number of seconds above 0, or *wait* none from 0 up.
+            ArgumentError: *lease* is not a number above 0, or *wait* is neither None nor a number from 0 up.
         """
         if not self.can_swap:
             self._refuse("lock()")
@@ -404,7 +403,7 @@ class BaseCache(Store):
     # Bytes and values
 
     async def _load_value(self, stored_key: str, data: bytes, default: Any) -> object:
-        """Return the value of *data*, found under *stored_key*; *default* where its signature is none of ours."""
+        """Return the value of *data*, found under *stored_key*; *default* if its signature is invalid."""
         try:
             return self.serializer.loads_for(stored_key, data)
         except InvalidSignature as exc:
@@ -412,7 +411,7 @@ class BaseCache(Store):
             return default
 
     async def _remove_stale(self, keys: Iterable[str]) -> None:
-        """Remove values that a failed `set` was to replace, as far as the store can be reached."""
+        """Remove values that a failed `set` should have replaced, if the store can be reached."""
         with suppress(Exception):  # the error of the `set` is the one to raise
             async with asyncio.timeout(_REMOVAL_SECONDS):
                 await self.raw_delete_many(keys)
@@ -420,16 +419,16 @@ class BaseCache(Store):
     # The store
 
     async def ping(self) -> None:
-        """Return when the store has answered. Raises `CacheUnavailable` when it does not in time."""
+        """Return when the store has answered. Raises `CacheUnavailable` if it does not answer in time."""
         await self.raw_ping()
 
     async def close(self) -> None:
-        """Close what is open; the next operation opens it again. Harmless when called twice."""
+        """Close connections, tasks and files; the next operation reopens them. Calling it twice is harmless."""
         await self._refreshes.aclose()
         await self.raw_close()
 
     def life(self, timeout: float | None) -> float | None:
-        """Return *timeout* as the store takes it: None for ever, 0.0 for at once, else seconds above 0.
+        """Return *timeout* in the store's terms: None for no expiry, 0.0 for expired, else seconds above 0.
 
         Raises:
             ArgumentError: It is not a number of seconds.
@@ -448,7 +447,7 @@ async def _value_of(default: Any) -> Any:
 
 
 def _life(timeout: Any) -> float | None:
-    """Return a number of seconds, from 0.0 up; None for ever, which an endless number of them is as well.
+    """Return a number of seconds, from 0.0 up; None (no expiry) for None and infinity.
 
     Raises:
         ValueError: It is neither a number nor None.

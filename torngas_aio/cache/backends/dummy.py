@@ -1,4 +1,4 @@
-"""A cache that keeps nothing: for development, and to find out what a cache is worth."""
+"""A cache that stores nothing, for development and for measuring the effect of a cache."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ __all__ = ["DummyCache"]
 
 
 class DummyCache(BaseCache):
-    """Checks keys and values as any cache does, and forgets them at once."""
+    """A cache that checks keys and values as any other does, and stores nothing."""
 
     is_shared: ClassVar[bool] = False
 

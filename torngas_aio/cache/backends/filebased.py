@@ -1,4 +1,4 @@
-"""The earlier name of `torngas_aio.cache.backends.filecache`, for settings that have it. Begin there."""
+"""The former name of `torngas_aio.cache.backends.filecache`, for settings that use it. Begin there."""
 
 from torngas_aio.cache.backends.filecache import FileBasedCache
 

@@ -1,7 +1,7 @@
-"""A cache in a folder: shared by the processes of one machine, kept over restarts.
+"""A cache in a folder, shared by the processes of one machine and persistent across restarts.
 
-caller ── a thread of this cache's limiter ── FileStore (locks, atomic rename, checksums)
-sweeper: a task of the cache, every SWEEP_INTERVAL seconds while it is in use
+caller ── worker thread (at most THREADS) ── FileStore (locks, atomic rename, checksums)
+sweeper: a background task, runs every SWEEP_INTERVAL seconds while the cache is in use
 """
 
 import asyncio
@@ -31,17 +31,17 @@ T = TypeVar("T")
 
 
 class FileBasedCache(BaseCache):
-    """A cache in the folder LOCATION; every process that names the folder shares it.
+    """A cache in the folder LOCATION, shared by every process that uses the folder.
 
-    A file that is torn or not ours is a miss. A file system that fails, and a lock that another process keeps
-    beyond the deadline, is `CacheUnavailable`.
+    A torn or foreign file is a miss. `CacheUnavailable` is raised if the file system fails, or if another process
+    holds a lock beyond the deadline.
 
-    OPTIONS: MAX_ENTRIES (300) and CULL_FREQUENCY (3) as Django's; MAX_RESERVED (100,000) sessions;
-    LOCK_TIMEOUT (5 s); THREADS (8) at most at once; SWEEP_INTERVAL (20 s) between two removals of expired
-    files and of what killed writers left, 0: never.
+    OPTIONS: MAX_ENTRIES (300) and CULL_FREQUENCY (3) as in Django; MAX_RESERVED (100,000 sessions and locks);
+    LOCK_TIMEOUT (5 s); THREADS (8), the most worker threads; SWEEP_INTERVAL (20 s, 0: never), the pause between two
+    removals of expired files and of drafts that killed writers left.
 
     Raises:
-        ConfigError: LOCATION is empty, or an option is no number.
+        ConfigError: LOCATION is empty, or an option is not a number.
     """
 
     can_swap: ClassVar[bool] = True
@@ -64,7 +64,7 @@ class FileBasedCache(BaseCache):
         self._threads = max(option(self.options, "THREADS", 8, whole(0), self.label), 1)
         self._limiter: anyio.CapacityLimiter | None = None
         self._sweeper: asyncio.Task[None] | None = None
-        self._added = {False: self._max_entries, True: self._max_reserved}  # the first addition counts
+        self._added = {False: self._max_entries, True: self._max_reserved}  # so the first addition counts the files
 
     async def raw_get(self, key: str) -> bytes | None:
         record = await self._run(lambda: self._folder.find(key))
@@ -153,13 +153,13 @@ class FileBasedCache(BaseCache):
             await asyncio.wait([sweeper])
 
     async def sweep(self) -> None:
-        """Remove expired files and what killed writers left, now."""
+        """Remove expired files and drafts of killed writers now."""
         await self._run(self._folder.sweep)
 
     # In a thread
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """Do *work* in a thread of our own limit; it is finished even when the caller is cancelled."""
+        """Run *work* in a worker thread, limited to THREADS; it completes even if the caller is cancelled."""
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._threads)
         if self._sweeper is None and self._sweep_seconds > 0:
@@ -169,7 +169,7 @@ class FileBasedCache(BaseCache):
         except OSError as exc:
             raise CacheUnavailable(
                 f"{self.label} in the folder {str(self.location)!r} failed: {exc}. "
-                "Look at its owner, its free space, and whether another process holds its locks."
+                "Check its owner, its free space, and whether another process holds its locks."
             ) from exc
 
     def _put(self, key: str, data: bytes, timeout: float | None) -> None:
@@ -177,7 +177,7 @@ class FileBasedCache(BaseCache):
             self._remove_surplus(key)
 
     def _remove_surplus(self, key: str) -> None:
-        """Count what this process adds; look at the folder when that may have filled it."""
+        """Count this process's additions; count the folder's files, and cull, once the limit may be reached."""
         reserved = is_reserved(key)
         limit = self._max_reserved if reserved else self._max_entries
         self._added[reserved] += 1
@@ -197,9 +197,9 @@ class FileBasedCache(BaseCache):
 
 
 async def _sweep_often(cache_ref: "weakref.ref[FileBasedCache]", seconds: float) -> None:
-    """The sweeper, which does not keep a forgotten cache alive."""
+    """Run the sweeper; the weak reference lets an unused cache be collected."""
     while (cache := cache_ref()) is not None:
-        with suppress(CacheUnavailable):  # the callers are told; the next round may find it mended
+        with suppress(CacheUnavailable):  # callers get the error themselves; the next sweep may succeed
             await cache.sweep()
         del cache
         await anyio.sleep(seconds)

@@ -1,10 +1,10 @@
-"""A cache in this process: a dict with lives and a least-recently-used end.
+"""A cache in this process: a dict with expiry and LRU eviction.
 
-    LOCATION ── lru of the cache's own keys     at most MAX_ENTRIES (300), culled by 1/CULL_FREQUENCY (3)
-             └─ lru of reserved keys            sessions and locks; at most MAX_RESERVED (100,000)
+    LOCATION ── LRU store of cache keys         at most MAX_ENTRIES (300), culled by 1/CULL_FREQUENCY (3)
+             └─ LRU store of reserved keys      sessions and locks; at most MAX_RESERVED (100,000)
 
-Caches with one LOCATION share both, whatever their alias. Callers never share an object with the cache:
-immutable values are kept as they are, flat lists, dicts and sets are copied, the rest is pickled.
+Caches with the same LOCATION share both stores. Callers never share a mutable object with the cache: immutable values
+are stored as they are, flat lists, dicts and sets are copied, other values are pickled.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from torngas_aio.utils.kinds import finite, whole
 
 __all__ = ["LocMemCache"]
 
-_PURGE_SLICE = 2000  # entries looked at in one turn of the loop: about a millisecond
+_PURGE_SLICE = 2000  # entries checked per turn of the event loop: about a millisecond
 _NO_ENTRY = Entry(None, Kind.AS_IS, -FOREVER)
 
 
 class LocMemCache(BaseCache):
-    """A cache in this process's memory: nothing is shared with other processes, nothing outlives this one.
+    """A cache in this process's memory, not shared with other processes and lost when this one ends.
 
     OPTIONS: MAX_ENTRIES, CULL_FREQUENCY, MAX_RESERVED, and PURGE_INTERVAL, the seconds (60) between two
-    removals of expired entries; 0 leaves them until they are met or culled.
+    removals of expired entries; with 0, an expired entry stays until it is read or culled.
     """
 
     can_swap: ClassVar[bool] = True
@@ -50,8 +50,8 @@ class LocMemCache(BaseCache):
         self._writing = self._location.writing
         self.clock = time.monotonic
 
-    # PERF: `get` and `set` stand beside the general way of BaseCache, without a second coroutine, and
-    # objects that cannot change are not pickled: 0.6 instead of 4 us (benchmarks/cache.py).
+    # PERF: `get` and `set` override BaseCache's to avoid a second coroutine and the pickling of immutable
+    # values: 0.6 instead of 4 us (benchmarks/cache.py).
 
     async def get(self, key: Key, default: Any = None, version: int | None = None) -> Any:
         stored_key = self.keys_of.make(key, version)
@@ -59,9 +59,9 @@ class LocMemCache(BaseCache):
         if entry.expires_at <= self.clock():
             self._entries.pop(stored_key, None)
             return default
-        try:  # noqa: SIM105 - suppress() costs as much as all the rest
+        try:  # noqa: SIM105 - suppress() would double the cost of the method
             self._entries.move_to_end(stored_key)
-        except KeyError:  # another thread's loop removed it meanwhile; what was found was live
+        except KeyError:  # another thread removed it since the lookup; the entry found is still valid
             pass
         if entry.kind is Kind.AS_IS:
             return entry.value
@@ -94,7 +94,7 @@ class LocMemCache(BaseCache):
         stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
         return self._add(stored_key, self._entry(stored_key, value, self._end(seconds)), seconds)
 
-    # The store of bytes, for reserved keys and for whatever BaseCache does in the general way
+    # The store of bytes, for reserved keys and for BaseCache's other operations
 
     async def raw_get(self, key: str) -> bytes | None:
         entry = self._find(key)
@@ -217,7 +217,7 @@ class LocMemCache(BaseCache):
     def _end(self, seconds: float | None) -> float:
         return FOREVER if seconds is None else self.clock() + seconds
 
-    # Purging: one timer of this cache, a slice of the entries in a turn of the loop
+    # Purging: one timer per cache; each turn of the event loop checks one slice of the entries
 
     def _purge_later(self) -> None:
         if self._purge_seconds > 0:
@@ -226,7 +226,7 @@ class LocMemCache(BaseCache):
 
     @staticmethod
     def _purge(cache_ref: "weakref.ref[LocMemCache]", rest: list[str]) -> None:
-        """The timer's callback: it does not keep a forgotten cache alive."""
+        """Run as the timer's callback; the weak reference lets an unused cache be collected."""
         cache = cache_ref()
         if cache is not None:
             cache._purge_slice(rest)

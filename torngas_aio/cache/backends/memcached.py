@@ -1,13 +1,13 @@
-"""Memcached as a cache: one server or several that share the keys.
+"""The memcached backend: one server, or several with the keys distributed among them.
 
     LOCATION = "10.0.0.1:11211"                          one server; "/path/memcached.sock" for a unix socket
-    LOCATION = ["10.0.0.1:11211", "10.0.0.2:11211"]      several; or in one text, with commas
+    LOCATION = ["10.0.0.1:11211", "10.0.0.2:11211"]      several; or one str, separated by commas
 
     key ── Ring ── MemcachedNode ── MemcachedPool ── MemcachedLink (aiomcache)
 
-A server that is down: reads of its keys are misses, writes raise `CacheUnavailable`, and so does `raw_read`, by which
-sessions read. Its keys do not move to the others, which would bring deleted sessions back once it returns, unless
-OPTIONS['REHASH'] says so. Lives are whole seconds, up to two more than asked for, never fewer.
+While a server is down, reads of its keys are misses; writes, and `raw_read` (used by sessions), raise
+`CacheUnavailable`. Its keys move to the other servers only with OPTIONS['REHASH'], because sessions deleted meanwhile
+would reappear once it is back. Timeouts are whole seconds: up to two longer than requested, never shorter.
 `incr` on negative numbers, `decr`, `ttl` and compare-and-delete need memcached 1.6.
 """
 
@@ -90,12 +90,12 @@ class MemcachedCache(BaseCache):
         found = await self._read(key, None, MemcachedLink.meta_get)
         if found is None:
             return 0.0
-        return None if found.left < 0 else max(found.left - 1.0, 0.5)  # what `_exptime` put on top, taken off
+        return None if found.left < 0 else max(found.left - 1.0, 0.5)  # less the second added by `_exptime`
 
     async def raw_incr(self, key: str, delta: int) -> int | None:
-        if not 0 <= delta < _COUNTED:  # memcached stops at 0, and begins again after 64 bits, without telling
+        if not 0 <= delta < _COUNTED:  # memcached silently stops at 0 and wraps around after 64 bits
             return await self._count(key, delta)
-        # Cut off in between, too large a number would stay behind.
+        # Shielded: a cancellation between increment and undo would leave a number that is too large.
         return await await_to_the_end(self._incr(key, delta))
 
     async def _incr(self, key: str, delta: int) -> int | None:
@@ -103,10 +103,10 @@ class MemcachedCache(BaseCache):
         if answer == b"NOT_FOUND":
             return None
         number = parse_whole(answer, _MAX_DIGITS)
-        if number is None:  # a negative number, or none
+        if number is None:  # negative, or not a number
             return await self._count(key, delta)
         if number >= _COUNTED:
-            # Not `decr`: 1.6.18 refuses it from 2**63 on when a "-" lies behind the number in its memory.
+            # Not `decr`: memcached 1.6.18 rejects it from 2**63 on if its memory holds a "-" after the number.
             await self._count(key, -delta, is_undo=True)
             raise self._no_number(key)
         return number
@@ -167,7 +167,7 @@ class MemcachedCache(BaseCache):
             else:
                 failed += [key for key in items if self._node(key) is node]
         if failed and len(failed) == len(items):
-            raise self._unavailable(outcomes[0][0], NodeDown("nothing could be put there"))
+            raise self._unavailable(outcomes[0][0], NodeDown("no item could be stored"))
         return failed
 
     async def raw_delete_many(self, keys: Iterable[str]) -> None:
@@ -196,7 +196,7 @@ class MemcachedCache(BaseCache):
     # To the servers and back
 
     async def _read(self, key: str, miss: T, call: Callable[[MemcachedLink, bytes], Awaitable[T]]) -> T:
-        """Return what *call* finds; *miss* when the key's server is down."""
+        """Return the result of *call*; *miss* if the key's server is down."""
         node = self._node(key)
         try:
             wire = await node.spell(key)
@@ -207,7 +207,7 @@ class MemcachedCache(BaseCache):
             raise self._unavailable(node, exc) from exc
 
     async def _write(self, key: str, call: Callable[[MemcachedLink, bytes], Awaitable[T]]) -> T:
-        """Return what *call* returns; raise when the key's server is down."""
+        """Return the result of *call*; raise if the key's server is down."""
         node = self._node(key)
         try:
             wire = await node.spell(key)
@@ -220,7 +220,7 @@ class MemcachedCache(BaseCache):
     async def _at_each(
         self, keys: Iterable[str], call: Callable[[MemcachedNode, list[str]], Awaitable[T]]
     ) -> list[tuple[MemcachedNode, T | Exception]]:
-        """Run *call* for every server that holds some of *keys*, all at once; return what came of each."""
+        """Run *call* concurrently for every server that holds some of *keys*; return the results or errors."""
         shares: dict[MemcachedNode, list[str]] = {}
         for key in dict.fromkeys(keys):
             shares.setdefault(self._node(key), []).append(key)
@@ -231,10 +231,10 @@ class MemcachedCache(BaseCache):
         return [(node, task.result()) for node, task in tasks]
 
     async def _count(self, key: str, delta: int, *, is_undo: bool = False) -> int | None:
-        """Add where memcached itself cannot: by compare-and-set, the callers of this process one after the other.
+        """Add *delta* by compare-and-set, if memcached cannot; callers in this process run one after the other.
 
         Args:
-            is_undo: Takes back what was too much: the sum may still be too much, by the callers beside this one.
+            is_undo: Whether this reverts an overflow; the sum may then exceed 64 bits, due to concurrent callers.
         """
         lock = self._counting.get(key)
         if lock is None:
@@ -252,7 +252,7 @@ class MemcachedCache(BaseCache):
                     return number
 
     def _opened(self) -> dict[str, MemcachedNode]:
-        """Every server, in the running loop; what another loop had is left to it, for that loop has ended."""
+        """Return the servers' nodes for the running loop; those of a former loop, which has ended, are dropped."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
@@ -279,7 +279,7 @@ class MemcachedCache(BaseCache):
         fault = str(exc).rstrip(".")
         mend = "Is the server running, and reachable?"
         if "out of memory" in fault:
-            mend = "It has no memory left for this size: give it more with -m."
+            mend = "It has no memory left for this size: raise its -m."
         elif not isinstance(exc, NodeDown):
             mend = "Is it a memcached of 1.6 or newer?"
         return CacheUnavailable(f"{self.label} at {node.pool.name}: {fault}. {mend}")
@@ -311,7 +311,7 @@ class MemcachedCache(BaseCache):
 
 
 async def _outcome(call: Awaitable[T]) -> T | Exception:
-    """What *call* returns, or why it could not, so that one server's failure does not end the others' calls."""
+    """Return the result or the error of *call*, so that one server's failure does not end the others' calls."""
     try:
         return await call
     except (NodeDown, ServerAnswer, ClientException) as exc:
@@ -319,10 +319,10 @@ async def _outcome(call: Awaitable[T]) -> T | Exception:
 
 
 def _exptime(timeout: float | None) -> int:
-    """Return a life as memcached takes it.
+    """Return *timeout* as memcached's exptime.
 
-    Its clock ticks in whole seconds and an item may meet its first tick at once, so one second goes on top. Above 30
-    days memcached reads the number as a time of the calendar.
+    Its clock ticks in whole seconds, and the first tick may follow immediately, so one second is added. Above 30 days
+    memcached reads the number as a Unix timestamp.
     """
     if timeout is None or timeout > _FOREVER_AT:
         return 0

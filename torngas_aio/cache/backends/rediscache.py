@@ -1,11 +1,11 @@
-"""Redis as a cache, and as itself.
+"""The Redis cache backend, and the plain Redis client.
 
-    RedisClient(location, params)   `.client`: redis-py's own client, on a pool that makes callers wait when full
-    RedisCache(location, params)    the cache contract; has `.client` as well
+    RedisClient(location, params)   `.client`: redis-py's own client, on a blocking pool (callers wait when it is full)
+    RedisCache(location, params)    the cache contract, and `.client`
 
 LOCATION is `host:port`, a unix socket's path, `redis://`, `rediss://`, `redis+cluster://h1:p1,h2:p2` or
-`redis+sentinel://h1:p1,h2:p2/mymaster`. The cache's own commands do not go through the pool: those that one turn of
-the loop issues share one round trip on one connection (per node). Needs Redis 6.2 or newer.
+`redis+sentinel://h1:p1,h2:p2/mymaster`. The cache's own commands do not use the pool: the commands issued in one turn
+of the event loop share one round trip on one connection (per node). Requires Redis 6.2 or newer.
 """
 
 import math
@@ -24,21 +24,21 @@ from torngas_aio.exception import ValueTooLarge
 __all__ = ["MAX_VALUE_BYTES", "RedisCache", "RedisClient"]
 
 MAX_VALUE_BYTES = 512 * 1024 * 1024
-"""What Redis takes as one value."""
+"""Redis's limit on one value, in bytes."""
 
 SCAN_COUNT = 1000
-FOREVER_MS = 2**52  # beyond a hundred thousand years: Redis refuses times that overflow its clock
+FOREVER_MS = 2**52  # over 100,000 years; Redis rejects an expiry that overflows its clock
 
 
 class _Script:
-    """A Lua script about one key: sent by its digest, in full when the server does not know it yet."""
+    """A Lua script for one key, sent by its digest; in full if the server does not have it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-# Lua's numbers are exact to 53 bits only, so the sum is read back as text.
+# Lua's numbers are exact up to 53 bits only, so the sum is read with GET as text.
 _INCR = _Script(
     """
     if redis.call('EXISTS', KEYS[1]) == 0 then return false end
@@ -61,9 +61,9 @@ _DROP = _Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call
 
 
 class RedisCache(BaseCache, RedisClient):
-    """The cache contract on Redis; OPTIONS as `RedisClient`, and SERIALIZER.
+    """The cache contract on Redis; OPTIONS as for `RedisClient`, and SERIALIZER.
 
-    Compare-and-set compares the stored bytes themselves. Integers are counted by Redis.
+    The token of compare-and-set is the stored value itself. Redis increments integers.
     """
 
     can_swap = True
@@ -91,7 +91,7 @@ class RedisCache(BaseCache, RedisClient):
     async def raw_touch(self, key: str, timeout: float | None) -> bool:
         if timeout is not None:
             return bool(await self._ask(key, "PEXPIRE", key, _milliseconds(timeout)))
-        # PERSIST tells only whether there was an end to remove; both answers come in one round trip.
+        # PERSIST replies only whether it removed an expiry, so EXISTS is sent in the same round trip.
         _, is_there = await self._send_each([(key, pack(("PERSIST", key))), (key, pack(("EXISTS", key)))])
         return bool(is_there)
 
@@ -161,7 +161,7 @@ class RedisCache(BaseCache, RedisClient):
         await self._send_each([(key, pack(("UNLINK", key))) for key in keys])
 
     async def raw_keys(self, head: str, pattern: str) -> list[str]:
-        found: dict[bytes, None] = {}  # SCAN may tell a key twice
+        found: dict[bytes, None] = {}  # SCAN may return a key twice
         for link in await self._links():
             async for keys in self._scan(link, _literal(head) + pattern):
                 found.update(dict.fromkeys(keys))
@@ -197,7 +197,7 @@ class RedisCache(BaseCache, RedisClient):
         return await (route.execute(packed) if isinstance(route, RedisLink) else route.on(key, packed))
 
     async def _issue(self, commands: Sequence[tuple[str, bytes]]) -> list[Any]:
-        """Return the replies to *commands*, errors among them as values; one round trip per node."""
+        """Return the replies to *commands*, with errors as values; one round trip per node."""
         route = self._connected()
         if isinstance(route, RedisLink):
             return await route.execute_all([packed for _, packed in commands])
@@ -208,7 +208,7 @@ class RedisCache(BaseCache, RedisClient):
         return [self._checked(reply, key) for reply, (key, _) in zip(replies, commands, strict=True)]
 
     async def _run(self, script: _Script, key: str, *words: str | bytes | int) -> Any:
-        """Return a script's reply, an error as a value."""
+        """Return a script's reply; an error is returned, not raised."""
         reply = await self._on(key, pack(("EVALSHA", script.digest, 1, key, *words)))
         if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
             reply = await self._on(key, pack(("EVAL", script.text, 1, key, *words)))
@@ -232,7 +232,7 @@ class RedisCache(BaseCache, RedisClient):
     def _check_size(self, key: str, data: bytes) -> None:
         if len(data) > MAX_VALUE_BYTES:
             raise ValueTooLarge(
-                f"{self.label}: the value for {key!r} has {len(data)} bytes; Redis takes {MAX_VALUE_BYTES} at most."
+                f"{self.label}: the value for {key!r} has {len(data)} bytes; Redis accepts {MAX_VALUE_BYTES} at most."
             )
 
 
@@ -247,7 +247,7 @@ def _milliseconds(timeout: float) -> int:
 
 
 def _literal(text: str) -> str:
-    """*text* as a pattern that matches itself only."""
+    """Return a glob pattern that matches exactly *text*."""
     return "".join(f"\\{character}" if character in "*?[]^-\\" else character for character in text)
 
 

@@ -1,6 +1,6 @@
-"""Memcached: what `torngas_aio.cache.backends.memcached` is built of.
+"""Connections and commands of `torngas_aio.cache.backends.memcached`.
 
 location.py    LOCATION and OPTIONS
-node.py        one server and its generation of keys; which of several servers holds a key
-pool.py        its connections             connection.py  one connection
+node.py        one server and its key generation; the hash ring that assigns keys to servers
+pool.py        a server's connections      connection.py  one connection
 """

@@ -1,11 +1,11 @@
-"""One connection to one memcached: aiomcache's client, told that it has this connection only.
+"""One connection to one memcached: aiomcache's client on a pool of exactly one connection.
 
     aiomcache     get multi_get gets set add cas delete touch incr version
-    ours          arithmetic, many writes in one round trip, and the meta commands (memcached 1.6)
+    added here    arithmetic, many writes in one round trip, and the meta commands (memcached 1.6)
 
-aiomcache's own pool is not used: it hands a connection on whose last caller was cancelled, with the answer still to
-come, and it lets callers wait for ever when the server dies. Its reading of one-line answers loops without end, and
-without yielding, when the server closes; here that is an error.
+aiomcache's own pool is not used: after a cancelled call it reuses the connection although the reply is still pending,
+and if the server dies, callers wait without limit. Its parsers of one-line replies loop without yielding once the
+server closes the connection; here that is an error.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["MemcachedLink", "MetaValue", "ServerAnswer"]
 
-_MAX_DIGITS = 20  # of a token of compare-and-set: 64 bits without a sign
-READ_LIMIT = 1 << 20  # of a line; data blocks are read whole, whatever their size
+_MAX_DIGITS = 20  # of a compare-and-set token: 64 bits, unsigned
+READ_LIMIT = 1 << 20  # bytes of a line; data blocks are not limited
 
 
 class ServerAnswer(Exception):
-    """The server answered with an error line; the connection is still in step."""
+    """An error line sent by the server; the connection remains usable."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetaValue:
-    """What a meta get tells: *data*, its *cas* token, the seconds it has *left* (-1: for ever)."""
+    """The result of a meta get: *data*, its *cas* token and the seconds *left* (-1: no expiry)."""
 
     data: bytes
     cas: int
@@ -40,12 +40,12 @@ class MetaValue:
 
 
 class MemcachedLink(FlagClient[bytes]):
-    """The commands of one connection, one at a time; a caller that breaks one off must `abort` it.
+    """The commands of one connection, one at a time; a caller that interrupts one must `abort` the connection.
 
     Attributes:
-        is_overdue: Its deadline has passed, seen once.
+        is_overdue: A first check found its deadline passed.
         is_late: It was closed because its deadline had passed.
-        idle_since: When it was last given back, in the loop's time.
+        idle_since: When it was last returned to the pool, in the loop's time.
     """
 
     is_overdue = False
@@ -66,44 +66,44 @@ class MemcachedLink(FlagClient[bytes]):
 
     @property
     def is_usable(self) -> bool:
-        """False when the server has closed, or sent what was not asked for."""
+        """False if the server has closed the connection or sent unsolicited data."""
         reader, writer = self._connection
         return not (has_buffered(reader) or reader.at_eof() or reader.exception() is not None or writer.is_closing())
 
     @property
     def has_ended(self) -> bool:
-        """True when the server has closed and all it sent was read."""
+        """True if the server has closed the connection and all its data was read."""
         return self._connection.reader.at_eof()
 
     def abort(self) -> None:
-        """Close at once, whatever was under way."""
+        """Close the connection at once, even during a call."""
         self._connection.writer.transport.abort()
 
     async def store_each(self, command: bytes, items: Iterable[tuple[bytes, bytes]], exptime: int) -> list[bytes]:
-        """Store every key's data with *command* (set, add); return the answers. One round trip."""
+        """Store every key's data with *command* (set, add) in one round trip; return the replies."""
         listed = list(items)
         for key, data in listed:
             self._connection.writer.write(b"%b %b 0 %d %d\r\n%b\r\n" % (command, key, exptime, len(data), data))
         return await self._lines(len(listed))
 
     async def delete_each(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Delete every key; return the answers. One round trip."""
+        """Delete every key in one round trip; return the replies."""
         listed = list(keys)
         self._connection.writer.write(b"".join([b"delete %b\r\n" % key for key in listed]))
         return await self._lines(len(listed))
 
     async def arithmetic(self, command: bytes, key: bytes, delta: int) -> bytes:
-        """Send incr or decr with a delta of 0 or more; return the answer: digits, NOT_FOUND or an error line."""
+        """Send incr or decr with a delta of 0 or more; return the reply: digits, NOT_FOUND or an error line."""
         return await self._execute_simple_command(self._connection, b"%b %b %d\r\n" % (command, key, delta))
 
     async def meta_get(self, key: bytes, *flags: bytes) -> MetaValue | None:
-        """Return data, token and remaining life of *key*, None when it is absent; needs memcached 1.6.
+        """Return data, token and remaining seconds of *key*, None if it is absent; needs memcached 1.6.
 
         Args:
-            flags: Further ones, such as b"T60" to give it a new life on the way.
+            flags: Further meta flags, such as b"T60" to set a new timeout in the same command.
 
         Raises:
-            ServerAnswer: The server does not know the command, or refuses it.
+            ServerAnswer: The server does not know the command, or rejects it.
         """
         line = await self._execute_simple_command(
             self._connection, b" ".join([b"mg", key, b"v", b"c", b"t", *flags, b"\r\n"])
@@ -118,7 +118,7 @@ class MemcachedLink(FlagClient[bytes]):
         return MetaValue(data, _number(told.get(b"c", b"")), _number(told.get(b"t", b"")))
 
     async def meta_set(self, key: bytes, data: bytes, cas: int, left: int) -> bool:
-        """Put *data* if *cas* is still the token; *left* as `MetaValue` has it."""
+        """Store *data* if *cas* is still the key's token; *left* as in `MetaValue`."""
         flags = b"C%d T%d" % (cas, 0 if left < 0 else max(left, 1))
         line = await self._execute_simple_command(
             self._connection, b"ms %b %d %b\r\n%b\r\n" % (key, len(data), flags, data)
@@ -126,7 +126,7 @@ class MemcachedLink(FlagClient[bytes]):
         return _told(line, b"HD", b"EX", b"NF", b"NS")
 
     async def meta_delete(self, key: bytes, cas: int) -> bool:
-        """Remove *key* if *cas* is still its token."""
+        """Delete *key* if *cas* is still its token."""
         line = await self._execute_simple_command(self._connection, b"md %b C%d\r\n" % (key, cas))
         return _told(line, b"HD", b"EX", b"NF")
 
@@ -135,7 +135,7 @@ class MemcachedLink(FlagClient[bytes]):
         return [await self._line(self._connection.reader) for _ in range(count)]
 
     async def _multi_get(self, conn: Connection, *keys: bytes, with_cas: bool = True) -> Any:
-        """Do what aiomcache's does for `get`, `gets` and `multi_get`, with numbers that are numbers."""
+        """Override aiomcache's reader for `get`, `gets` and `multi_get`, with strict parsing of numbers."""
         if not keys:
             return {}, {}
         for key in keys:
@@ -170,7 +170,7 @@ class MemcachedLink(FlagClient[bytes]):
 
 
 class _OneConnection:
-    """What aiomcache's client takes for its pool."""
+    """The pool of aiomcache's client, reduced to one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -179,18 +179,18 @@ class _OneConnection:
         return self._connection
 
     def release(self, connection: Connection) -> None:
-        """Nothing: `MemcachedPool` knows better when a connection is free."""
+        """Do nothing: `MemcachedPool` decides when a connection is free."""
 
 
 async def _as_it_is(data: bytes, flags: int) -> bytes:
-    """Values that another client marked: whether they can be read is for the serializer to say."""
+    """Return *data* unchanged whatever its flags; the serializer decides whether it can be read."""
     return data
 
 
 def _number(digits: bytes) -> int:
     number = parse_integer(digits, _MAX_DIGITS)
     if number is None:
-        raise ConnectionResetError(f"the server sent {digits[:40]!r} where its protocol has a number")
+        raise ConnectionResetError(f"the server sent {digits[:40]!r} instead of a number")
     return number
 
 

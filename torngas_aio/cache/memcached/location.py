@@ -1,9 +1,9 @@
-"""Where the servers of a memcached cache are, read from LOCATION and OPTIONS.
+"""The servers of a memcached cache, parsed from LOCATION and OPTIONS.
 
     "10.0.0.1:11211"   "10.0.0.1"   "[::1]:11211"   "/path/memcached.sock"   "unix:/path/memcached.sock"
-    several: a list, or one text with commas or semicolons
+    several: a list, or one str separated by commas or semicolons
 
-Reads text, opens nothing.
+This module only parses settings; it opens no connections.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ __all__ = ["DEFAULT_DEADLINE", "DEFAULT_POOL_SIZE", "MAX_VALUE_BYTES", "Address"
 DEFAULT_PORT = 11211
 
 DEFAULT_DEADLINE = 2.0
-"""Seconds within which a call is answered or fails."""
+"""Deadline of a call, in seconds."""
 
 DEFAULT_POOL_SIZE = 16
 """Connections to each server."""
@@ -32,7 +32,7 @@ DEFAULT_IDLE_SECONDS = 60.0
 """Seconds after which an unused connection is closed."""
 
 MAX_VALUE_BYTES = 1024 * 1024 - 512
-"""What memcached's default of 1 MB (-I) leaves for the value."""
+"""Bytes left for the value within memcached's default item size of 1 MB (-I)."""
 
 Address = tuple[str, int] | str
 """Host and port, or a unix socket's path."""
@@ -40,15 +40,15 @@ Address = tuple[str, int] | str
 
 @dataclass(frozen=True, slots=True)
 class MemcachedLocation:
-    """Servers, fully read.
+    """The parsed servers and options of one cache.
 
     Attributes:
-        servers: Each server's address by its name, which is how it was written.
-        deadline: Seconds within which a call is answered: waiting, connecting and the answer together.
-        pool_size: The most connections to each server.
-        longest_pause: Seconds between two probes of a server that stays down.
+        servers: Each server's address by its name, the text in LOCATION.
+        deadline: Deadline of a call in seconds: waiting, connecting and the reply together.
+        pool_size: Maximum connections to each server.
+        longest_pause: The maximum pause between two probes of a server that is down, in seconds.
         max_value_bytes: The largest value.
-        idle_seconds: After which an unused connection is closed.
+        idle_seconds: Seconds after which an unused connection is closed.
         rehashes: Whether the keys of a server that is down move to the others.
     """
 
@@ -62,15 +62,15 @@ class MemcachedLocation:
 
 
 def read_location(location: object, options: Mapping[str, Any], owner: str) -> MemcachedLocation:
-    """Return what *location* and *options* say.
+    """Return the parsed *location* and *options*.
 
     Args:
         location: LOCATION.
         options: OPTIONS: DEADLINE, POOL_SIZE, RETRY_SECONDS, MAX_VALUE_BYTES, IDLE_SECONDS, REHASH.
-        owner: Who it is for, in messages.
+        owner: The cache's name in messages.
 
     Raises:
-        ConfigError: It cannot be understood.
+        ConfigError: A setting is invalid.
     """
     given = location.replace(";", ",").split(",") if isinstance(location, str) else location
     if not is_list_or_tuple(given) or not given:
@@ -106,7 +106,7 @@ def _address(name: str, owner: str) -> Address:
 
 def _no_location(location: object, owner: str) -> ConfigError:
     return ConfigError(
-        f"{owner}['LOCATION'] = {show_setting(location)}: no address of a memcached. "
+        f"{owner}['LOCATION'] = {show_setting(location)}: not the address of a memcached. "
         "Write 'host:port', '/path/memcached.sock', or a list of them.",
         code="TGA401",
     )

@@ -1,12 +1,12 @@
-"""One server of a memcached cache: its pool, and the generation that stands in front of this cache's keys there.
+"""One server of a memcached cache: its pool, and the generation that prefixes this cache's keys there.
 
     key on the wire   generation ":" key        a cache's own keys: `clear` gives the server a new generation
                       key                       reserved keys (sessions, locks): outlives every `clear`
-                      "%h:" digest              what is too long for memcached or holds what it would misread
+                      "%h:" digest              keys that are too long or hold characters invalid in memcached
 
-The generation is a random word under a key of its own. A process asks for it again once it has not done so for
-FRESH_SECONDS, so others see a `clear` within a second. When memcached has evicted it, a new one is made: the values
-before it are lost, never another's. `Ring` says which of several servers holds a key.
+The generation is a random word stored under its own key. A process reads it again after FRESH_SECONDS, so a `clear`
+reaches other processes within a second. If memcached has evicted it, a new one is created: the earlier values become
+unreachable and are never mistaken for others. `Ring` assigns keys to servers.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ __all__ = ["FRESH_SECONDS", "MemcachedNode", "Ring", "spelled"]
 FRESH_SECONDS = 0.5
 
 MAX_WIRE_BYTES = 250
-_SURE_LENGTH = MAX_WIRE_BYTES // 4  # characters: UTF-8 takes four bytes for one at most
+_SURE_LENGTH = MAX_WIRE_BYTES // 4  # characters; UTF-8 encodes a character in at most four bytes
 _HARMLESS = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 T = TypeVar("T")
 
 
 def spelled(key: str) -> bytes:
-    """Return *key* as memcached takes it: as it is, else a digest of it."""
-    # PERF: one look decides for nearly every key; what is printable and no space is harmless.
+    """Return *key* in memcached's form: unchanged if it is valid there, else a digest of it."""
+    # PERF: one cheap test accepts nearly every key; printable characters other than space are valid.
     if len(key) <= _SURE_LENGTH and key.isprintable() and " " not in key and key:
         return key.encode()
     wire = key.encode("utf-8", "surrogatepass")
@@ -44,11 +44,11 @@ def spelled(key: str) -> bytes:
 
 
 class MemcachedNode:
-    """A server, as one cache of one loop sees it.
+    """One server of one cache, in one event loop.
 
     Args:
-        pool: The way there.
-        head: What this cache's own keys begin with; empty when nothing tells them from others.
+        pool: The server's connections.
+        head: The common beginning of this cache's keys; empty if they have none.
     """
 
     def __init__(self, pool: MemcachedPool, head: str) -> None:
@@ -62,7 +62,7 @@ class MemcachedNode:
         self._loop = asyncio.get_running_loop()
 
     async def spell(self, key: str) -> bytes:
-        """Return *key* as it is on the wire to this server; asks the server for the generation when due."""
+        """Return *key* as sent to this server; read the generation from the server first if it is due."""
         return (await self.spell_each((key,)))[0]
 
     async def spell_each(self, keys: Iterable[str]) -> list[bytes]:
@@ -77,19 +77,19 @@ class MemcachedNode:
         return [spelled(front + key if head and key.startswith(head) else key) for key in keys]
 
     async def renew(self) -> None:
-        """Make the server forget what this cache has there."""
+        """Store a new generation, which makes this cache's values on the server unreachable."""
         fresh = _new_generation()
         await self.run(lambda link: link.set(self._generation_key, fresh.encode()))
         self._learn(fresh)
 
     async def _refresh(self) -> None:
-        """Ask for the generation, once for all who want it; make one where there is none."""
+        """Read the generation, once for all waiting callers; create one if there is none."""
         async with self._asking:
             before = self._asked_at
             if self._loop.time() - before < FRESH_SECONDS:
                 return
             found = await self.run(self._read_or_make)
-            if self._asked_at == before:  # else this process has cleared meanwhile and knows better
+            if self._asked_at == before:  # else `renew` has stored a newer generation meanwhile
                 self._learn(found)
 
     async def _read_or_make(self, link: MemcachedLink) -> str:
@@ -112,10 +112,10 @@ POINTS = 160
 
 
 class Ring:
-    """The servers of one cache.
+    """A consistent-hash ring of the servers of one cache.
 
     Args:
-        names: The servers' names, each different.
+        names: The servers' names, without duplicates.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ class Ring:
         """Return the name of the server that holds *key*.
 
         Args:
-            is_out: Tells servers that are passed over for the next on the circle; when all are, the first counts.
+            is_out: Returns whether a server is skipped for the next on the ring; if all are, the first one is used.
         """
         if len(self._names) == 1:
             return self._names[0]

@@ -1,12 +1,12 @@
-"""The connections to one memcached: lent to one caller at a time, each call within a deadline.
+"""The connection pool of one memcached: one caller per connection, one deadline per call.
 
-    run(call) ── breaker open? refused at once, until a probe in the background has had an answer
-              ── wait for a place, connect or take an idle link, call(link)
-              ── it returned: the link is idle again;  anything else: the link is closed, the place is free
+    run(call) ── breaker open? fail at once, until a background probe succeeds
+              ── wait for a slot, connect or take an idle link, call(link)
+              ── on success the link is idle again; otherwise the link is closed; either way the slot is free
 
-A connection whose call was cancelled or late is never used again, so no answer reaches the wrong caller; and since
-the place, not the connection, is what callers wait for, a dying server leaves no caller waiting. One timer a pool looks
-after the links in use: it closes those that are late, which ends their calls.
+A connection whose call was cancelled or late is never reused, so no reply reaches the wrong caller. Callers wait for a
+slot, not for a connection, so a dying server leaves no caller waiting. One timer per pool closes links in use that are
+late, which ends their calls.
 """
 
 import asyncio
@@ -26,23 +26,23 @@ __all__ = ["MemcachedPool", "NodeDown"]
 T = TypeVar("T")
 
 GRACE_SECONDS = 0.01
-"""How long a late link has, to read what may have come while the loop stood still."""
+"""Grace period for a late link, in seconds: time to read a reply that arrived while the loop was blocked."""
 
 
 class NodeDown(Exception):
-    """The server did not answer, or is known not to; the message says why."""
+    """The server did not answer, or is known to be down; the message says why."""
 
 
 class MemcachedPool:
-    """One server and the connections of one loop to it.
+    """The connections of one event loop to one server.
 
     Args:
-        name: The server, for messages: its address as configured.
+        name: The server's name in messages: its address as configured.
         address: Host and port, or a unix socket's path.
-        size: The most connections; callers beyond it wait for their turn.
-        seconds: How long a call may take: waiting, connecting and the answer together.
-        longest_pause: Seconds between two probes of a server that is down, at most.
-        idle_seconds: After which an unused connection is closed.
+        size: Maximum connections; further callers wait.
+        seconds: Deadline of a call: waiting, connecting and the reply together.
+        longest_pause: The maximum pause between two probes of a server that is down, in seconds.
+        idle_seconds: Seconds after which an unused connection is closed.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MemcachedPool:
         self._next_timeout = min(patience_of(seconds), seconds)
         self._breaker = CircuitBreaker(f"memcached at {name}", self._probe, longest_pause)
         self._places = Places(size)
-        self._idle: list[MemcachedLink] = []  # the last used at the end, where it is taken from
+        self._idle: list[MemcachedLink] = []  # a stack: the most recently used link is last and is reused first
         self._idle_seconds = idle_seconds
         self._idle_timer: asyncio.TimerHandle | None = None
         self._in_use: dict[MemcachedLink, float] = {}
@@ -76,7 +76,7 @@ class MemcachedPool:
         return self._breaker.is_open
 
     async def run(self, call: Callable[[MemcachedLink], Awaitable[T]]) -> T:
-        """Return what *call* returns, given a connection of its own until it ends.
+        """Run *call* with a connection that it alone uses, and return its result.
 
         Raises:
             NodeDown: The server is down, or did not answer in time.
@@ -88,7 +88,7 @@ class MemcachedPool:
         await self._place(deadline)
         try:
             if self.is_down:
-                raise NodeDown(self._breaker.reason)  # found down while we waited
+                raise NodeDown(self._breaker.reason)  # found down while waiting
             found = await self._lent(call, deadline)
         except (ServerAnswer, ClientException):
             self._breaker.succeeded()
@@ -105,7 +105,7 @@ class MemcachedPool:
         return found
 
     async def aclose(self) -> None:
-        """Close the idle connections; those in use follow when their calls end. Twice is harmless."""
+        """Close the idle connections; those in use close when their calls end. Calling it twice is harmless."""
         self._is_closed = True
         await self._breaker.aclose()
         self._abort_idle()
@@ -140,11 +140,11 @@ class MemcachedPool:
             link.abort()
             if link.is_late:
                 raise TimeoutError from exc
-            if link.has_ended:  # which aiomcache reports as an odd answer
+            if link.has_ended:  # aiomcache reports this as an unexpected reply
                 raise ConnectionResetError("the server closed the connection") from exc
             raise
         except BaseException:
-            # Cancelled, or an answer that could not be read: what comes next is anybody's guess.
+            # Cancelled, or the reply could not be parsed: the state of the connection is unknown.
             link.abort()
             raise
         finally:
@@ -156,7 +156,7 @@ class MemcachedPool:
         return self._loop.time() - link.idle_since > DOUBTFUL_SECONDS
 
     async def _answers(self, link: MemcachedLink) -> bool:
-        """Whether the server answers on a connection that was idle for long; closes it where it does not."""
+        """Return whether the server answers on a connection that was idle for long; if not, close it."""
         try:
             async with asyncio.timeout(self._next_timeout):
                 await link.version()
@@ -169,7 +169,7 @@ class MemcachedPool:
         return True
 
     async def _open(self, deadline: float) -> MemcachedLink:
-        """Return a new connection; it may take as long as the silence of an open one would be borne."""
+        """Return a new connection; the timeout equals the time after which a silent open one is given up."""
         seconds = 2 * self._next_timeout
         try:
             async with asyncio.timeout_at(min(deadline, self._loop.time() + seconds)):
@@ -178,14 +178,14 @@ class MemcachedPool:
             raise self._down(f"no connection within {min(seconds, self._seconds):g} s") from None
 
     def _watch(self, link: MemcachedLink, deadline: float) -> None:
-        # PERF: asyncio.timeout() for each call costs some 8 us; this, a look at a number.
+        # PERF: asyncio.timeout() per call costs about 8 us; this, one comparison.
         self._in_use[link] = deadline
         suspect_at = deadline - self._seconds + self._next_timeout
         if self._timer is None or suspect_at < self._timer_at:
             self._set_timer(suspect_at)
 
     def _sweep(self) -> None:
-        """Close the links that are late; each is looked at twice, in case the loop stood still meanwhile."""
+        """Close the links that are late; each is checked twice, in case the loop was blocked."""
         self._timer = None
         now = self._loop.time()
         if any(self._has_waited(link, now) for link in self._in_use):
@@ -203,11 +203,11 @@ class MemcachedPool:
             self._set_timer(min(max(first, now + GRACE_SECONDS), suspect_at))
 
     def _has_waited(self, link: MemcachedLink, now: float) -> bool:
-        """Whether the call of *link* has taken longer than the pool's patience."""
+        """Return whether the call on *link* has waited long enough to suspect the server."""
         return self._in_use[link] - self._seconds + self._next_timeout <= now
 
     async def _examine(self) -> None:
-        """Connect once more, to see whether the server answers at all."""
+        """Open a second connection to check whether the server answers at all."""
         link = await MemcachedLink.open(self._address)
         try:
             await link.version()
@@ -215,7 +215,7 @@ class MemcachedPool:
             link.abort()
 
     def _silent(self, reason: str) -> None:
-        """End the calls that wait for a server that does not answer."""
+        """End the calls that wait for a silent server."""
         now = self._loop.time()
         silent = [link for link in self._in_use if self._has_waited(link, now)]
         if silent:
@@ -248,7 +248,7 @@ class MemcachedPool:
             self._close_idle_at(link.idle_since + self._idle_seconds)
 
     def _close_idle(self) -> None:
-        """Close the connections that were unused for a while: bursts leave as many as the pool has places."""
+        """Close the connections that were idle for *idle_seconds*; a burst can leave a full pool of them."""
         self._idle_timer = None
         ends_at = self._loop.time() - self._idle_seconds
         while self._idle and self._idle[0].idle_since <= ends_at:
@@ -260,7 +260,7 @@ class MemcachedPool:
         self._idle_timer = self._loop.call_at(at, self._close_idle, context=Context())
 
     def _down(self, reason: str) -> NodeDown:
-        """Count the server as down; connections that are idle since before are used no more."""
+        """Mark the server as down and close its idle connections."""
         self._breaker.failed(reason)
         self._abort_idle()
         return NodeDown(reason)
@@ -271,7 +271,7 @@ class MemcachedPool:
             link.abort()
 
     async def _probe(self) -> None:
-        """Connect to a server that was down, and keep the connection once it has answered."""
+        """Connect to a server that was down; keep the connection if it answers."""
         link = await MemcachedLink.open(self._address)
         try:
             await link.version()

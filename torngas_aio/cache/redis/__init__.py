@@ -1,7 +1,7 @@
-"""Redis: what `torngas_aio.cache.backends.rediscache` is built of.
+"""Connections and commands of `torngas_aio.cache.backends.rediscache`.
 
-location.py    LOCATION and OPTIONS        client.py      one server: connections and deadlines
-cluster.py     Redis Cluster               sentinel.py    the master that sentinels name
+location.py    LOCATION and OPTIONS        client.py      connections and deadlines of one Redis, cluster or master
+cluster.py     Redis Cluster               sentinel.py    a master monitored by sentinels
 connection.py  one connection              pipelining.py  many commands in one write
-native.py      the client of redis-py that users get
+native.py      redis-py's client, as users get it
 """

@@ -1,8 +1,8 @@
-"""redis-py's client from settings, and the way of the cache's own commands beside it; one of each per loop.
+"""redis-py's client configured from settings, and the link for the cache's own commands; one of each per event loop.
 
-.client         redis-py's, on a pool that makes callers wait when it is full
-._connected()   `RedisLink` or `ClusterLink`: one connection (a node), shared by all callers
-._raise()       what an answer that is none means to a caller
+.client         redis-py's client, on a blocking pool (callers wait when it is full)
+._connected()   `RedisLink` or `ClusterLink`: one connection (per node), shared by all callers
+._raise()       turns an error reply or a lost connection into an exception for callers
 """
 
 import asyncio
@@ -30,26 +30,26 @@ CLIENT_OPTIONS = frozenset({
     "DB", "USERNAME", "PASSWORD", "DEADLINE", "RETRY_SECONDS", "PING_INTERVAL", "POOL_KWARGS", "PARSER_CLASS",
     "SENTINEL_KWARGS",
 })  # fmt: skip
-"""OPTIONS that it takes, for the checks of what is built of it."""
+"""OPTIONS of `RedisClient`, for the checks of other services that use it."""
 
 
 class RedisClient:
     """redis-py's asyncio client, configured from settings: `await client.client.lpush("queue", "job")`.
 
-    Its retries are off: an outage shows within the deadline instead of hiding behind seconds of sleep.
+    redis-py's retries are disabled, so that an outage is reported within the deadline.
 
     Args:
         location: LOCATION, see `torngas_aio.cache.backends.rediscache`.
-        params: The rest of the alias's settings, and SETTING, where it stands, for messages ("CACHES"); of its OPTIONS
-            it takes DB, USERNAME, PASSWORD, POOL_KWARGS (redis-py's keyword arguments for connections, and
-            `max_connections`), PARSER_CLASS, PING_INTERVAL (seconds), DEADLINE (seconds for each answer, 2.0),
+        params: The rest of the alias's settings, and SETTING, the name of the setting for messages ("CACHES").
+            OPTIONS: DB, USERNAME, PASSWORD, POOL_KWARGS (redis-py's keyword arguments for connections, and
+            `max_connections`), PARSER_CLASS, PING_INTERVAL (seconds), DEADLINE (seconds for each reply, 2.0),
             RETRY_SECONDS (the longest pause between two probes of a server that is down, 0.4), SENTINEL_KWARGS.
 
     Attributes:
-        where: What LOCATION and OPTIONS say of the servers.
+        where: The servers' location, parsed from LOCATION and OPTIONS.
 
     Raises:
-        ConfigError: LOCATION or OPTIONS cannot be understood.
+        ConfigError: LOCATION or OPTIONS is invalid.
     """
 
     alias: str
@@ -70,12 +70,12 @@ class RedisClient:
 
     @property
     def label(self) -> str:
-        """How messages name it: the setting's entry, else its class."""
+        """The client's name in messages: the setting's entry, else its class."""
         return f"{self._setting}[{self.alias!r}]" if self.alias else type(self).__name__
 
     @property
     def address(self) -> str:
-        """The addresses, without secrets."""
+        """The servers' addresses, without secrets."""
         return self.where.name
 
     @property
@@ -93,23 +93,23 @@ class RedisClient:
         return self.client
 
     async def ping(self) -> None:
-        """Return when every node has answered. Raises `Unavailable` when one does not in time."""
+        """Return when every node has answered. Raises `Unavailable` if one does not answer in time."""
         for link in await self._links():
             reply = await link.execute(pack(("PING",)))
             if isinstance(reply, Exception):
                 self._raise(reply)
 
     async def ask(self, key: str, *words: str | bytes | int | float) -> Any:
-        """Return the reply to one command about *key*, over the connection that all callers share.
+        """Send one command about *key* over the shared connection and return the reply.
 
         Raises:
-            Unavailable: There was none within the deadline, or it is an error; of a cache, CacheUnavailable.
+            Unavailable: No reply within the deadline, or an error reply; in a cache, its subclass CacheUnavailable.
         """
         (reply,) = await self.ask_all(key, words)
         return reply
 
     async def ask_all(self, key: str, *commands: tuple[str | bytes | int | float, ...]) -> list[Any]:
-        """Return the replies to *commands* about *key*, sent together and in order; raises as `ask`."""
+        """Send *commands* about *key* together, in order, and return the replies; raises as `ask` does."""
         route, packed = self._connected(), [pack(words) for words in commands]
         if isinstance(route, RedisLink):
             replies = await route.execute_all(packed)
@@ -121,7 +121,7 @@ class RedisClient:
         return replies
 
     async def close(self) -> None:
-        """Close every connection; the next use opens them again. Harmless when called twice."""
+        """Close every connection; the next use reopens them. Calling it twice is harmless."""
         if self._loop is not asyncio.get_running_loop():
             return
         exits, self._exits = self._exits, AsyncExitStack()
@@ -130,7 +130,7 @@ class RedisClient:
         await exits.aclose()
 
     def _bind(self) -> None:
-        """Belong to the running loop; what another loop had is left to it, for that loop has ended."""
+        """Attach to the running event loop; connections of a former loop, which has ended, are dropped."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._native, self._route, self._watch = loop, None, None, None
@@ -138,7 +138,7 @@ class RedisClient:
             close_with_loop(self, self.close)
 
     def _connected(self) -> RedisLink | ClusterLink:
-        """The way to the server, made when first needed."""
+        """Return the link to the server or cluster; created on first use."""
         self._bind()
         if self._route is None:
             where = self.where
@@ -160,13 +160,13 @@ class RedisClient:
         make = maker(self.where, self._watched(), node)
         name = self.where.name if node is None else f"{node[0]}:{node[1]}"
         deadline = self.where.deadline
-        # As fast as the silence of an open connection is noticed; with sentinels a failover is waited for.
+        # Detect a silent server as fast as on an open connection; with sentinels, allow time for a failover.
         connecting = deadline if self.where.kind == "sentinel" else min(deadline, 2 * patience_of(deadline))
         interval = self.where.ping_interval
         return RedisLink(make, deadline, self._longest_pause, name, ping_interval=interval, connect_seconds=connecting)
 
     def _watched(self) -> SentinelWatch | None:
-        """The watch of the sentinels, made when first needed; None where there are none."""
+        """Return the sentinel watch, created on first use; None without sentinels."""
         if self._watch is None and self.where.kind == "sentinel":
             self._watch = SentinelWatch(self.where)
             self._watch.on_move(self._leave)
@@ -174,7 +174,7 @@ class RedisClient:
         return self._watch
 
     async def _leave(self, master: Node | None, reason: str) -> None:
-        """Drop what leads to another server than *master*."""
+        """Drop connections to any server other than *master*."""
         if isinstance(self._route, RedisLink) and self._route.peer != master:
             self._route.drop(reason)
         pool = None if self._native is None else cast(Any, self._native).connection_pool
@@ -182,7 +182,7 @@ class RedisClient:
             await pool.disconnect()
 
     async def _links(self) -> list[RedisLink]:
-        """Every master."""
+        """Return the links to all masters."""
         route = self._connected()
         if isinstance(route, RedisLink):
             return [route]
@@ -190,11 +190,11 @@ class RedisClient:
         return self._raise(masters) if isinstance(masters, WireLost) else masters
 
     def _raise(self, reply: Exception, key: str = "") -> NoReturn:
-        """Raise what *reply*, an answer that is none, means to a caller."""
+        """Raise the caller's exception for *reply*, an error reply or a lost connection."""
         code = reply.code if isinstance(reply, ReplyError) else ""
         if code == "WRONGTYPE":
             raise SerializationError(
-                f"{self.label}: {key!r} holds no cached value but another of Redis's types. Delete it there, or "
+                f"{self.label}: {key!r} holds another of Redis's types, not a cached value. Delete it there, or "
                 "give this cache a KEY_PREFIX of its own."
             )
         if code == "READONLY" and isinstance(self._route, RedisLink):
@@ -206,12 +206,12 @@ class RedisClient:
         raise kind(f"{self.label} at {self.address}: {fault}. {mend}".rstrip()) from reply
 
 
-_AUTH = "Set OPTIONS['PASSWORD'], and OPTIONS['USERNAME'] where the server knows users."
+_AUTH = "Set OPTIONS['PASSWORD'], and OPTIONS['USERNAME'] if the server has ACL users."
 _MENDS = {
-    "OOM": "It has no memory left: raise its maxmemory. Where it holds nothing but caches, allkeys-lru may evict keys.",
+    "OOM": "It has no memory left: raise its maxmemory. If it holds only caches, set maxmemory-policy allkeys-lru.",
     "NOAUTH": _AUTH,
     "WRONGPASS": _AUTH,
-    "NOPERM": "Give its user the right to this command and to these keys.",
+    "NOPERM": "Grant its user this command and these keys.",
     "READONLY": "It is a replica: name the master in LOCATION, or use redis+sentinel://.",
     "NOREPLICAS": "Fewer replicas follow it than its min-replicas-to-write asks for.",
     "MISCONF": "It cannot write to its disk.",

@@ -1,8 +1,8 @@
-"""A Redis Cluster: each key's commands go to the node that holds its slot, each node by a `RedisLink` of its own.
+"""A Redis Cluster: each command goes to the node that holds its key's slot; one `RedisLink` per node.
 
-key ── CRC16 mod 16384 ── slot ── node ── RedisLink        commands of one turn share a round trip per node
-MOVED    the slot lives elsewhere now: follow, and learn the map again
-ASK      the slot is on its way: ask there, this once
+key ── CRC16 mod 16384 ── slot ── node ── RedisLink        commands of one loop turn share a round trip per node
+MOVED    the slot is on another node: follow the redirection, and reload the slot map
+ASK      the slot is being migrated: send this command to the other node, once
 """
 
 import asyncio
@@ -26,22 +26,22 @@ logger = logging.getLogger("torngas_aio.cache")
 ASKING = pack(("ASKING",))
 MOST_HOPS = 5
 RELEARN_PAUSE = 0.5
-"""Seconds between two looks at the map while nodes are lost."""
+"""Minimum seconds between two reloads of the slot map while nodes are unreachable."""
 
 _REDIRECTS = {"MOVED", "ASK"}
 _STALE = {"MOVED", "CLUSTERDOWN"}
 
 
 class ClusterLink:
-    """The links to all nodes of one cluster, and the map that says which key is where.
+    """The links to all nodes of one cluster, and the slot map that assigns keys to nodes.
 
     Args:
-        nodes: The first nodes to ask for the map.
-        learn: Returns the node of each slot, having asked the given nodes in turn, within the given seconds.
-        open_link: Returns the link to a node; called once a node.
-        seconds: How long learning the map may take.
-        longest_pause: Seconds between two attempts to learn the map while no node tells it, at most.
-        name: The cluster, for the log.
+        nodes: The startup nodes, which are asked for the slot map first.
+        learn: Returns the node of each slot; asks the given nodes in turn, within the given seconds.
+        open_link: Returns the link to a node; called once per node.
+        seconds: Timeout for loading the slot map.
+        longest_pause: The maximum pause between two attempts to load the map while no node answers, in seconds.
+        name: The cluster's name in the log.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ClusterLink:
         self._learn_at = 0.0
 
     async def on(self, key: str, packed: bytes) -> Any:
-        """Issue one command about *key*; return the reply, or a `ReplyError` or `WireLost` as a value."""
+        """Send one command about *key*; return the reply, or a `ReplyError` or `WireLost` as a value."""
         if not self._map and (fault := await self._learned()):
             return WireLost(fault)
         link = self._map[key_slot(key.encode())]
@@ -79,7 +79,7 @@ class ClusterLink:
         return await self._settled(packed, link, reply) if isinstance(reply, Exception) else reply
 
     async def on_each(self, commands: Sequence[tuple[str, bytes]]) -> list[Any]:
-        """Issue all *commands*, each about its key; one round trip per node; return the replies in order."""
+        """Send all *commands*, each about its key, in one round trip per node; return the replies in order."""
         if not self._map and (fault := await self._learned()):
             return [WireLost(fault)] * len(commands)
         links = [self._map[key_slot(key.encode())] for key, _ in commands]
@@ -97,13 +97,13 @@ class ClusterLink:
         return replies
 
     async def masters(self) -> "list[RedisLink] | WireLost":
-        """Return the link of every node that holds slots."""
+        """Return the links of all nodes that hold slots."""
         if not self._map and (fault := await self._learned()):
             return WireLost(fault)
         return list(dict.fromkeys(link for link in self._map if link is not None))
 
     async def aclose(self) -> None:
-        """Close every node's link; the map is learned again when next used. Twice is harmless."""
+        """Close every node's link; the next use reloads the map. Calling it twice is harmless."""
         await self._breaker.aclose()
         if self._learning is not None:
             self._learning.cancel()
@@ -113,7 +113,7 @@ class ClusterLink:
             await link.aclose()
 
     async def _settled(self, packed: bytes, link: RedisLink, reply: Exception) -> object:
-        """Follow redirections; whatever tells that the map is old has it learned again."""
+        """Follow redirections; reload the slot map if the reply shows that it is outdated."""
         for _ in range(MOST_HOPS):
             if isinstance(reply, WireLost) or (isinstance(reply, ReplyError) and reply.code in _STALE):
                 self._relearn()
@@ -135,10 +135,10 @@ class ClusterLink:
             link = self._links[node] = self._open_link(node)
         return link
 
-    # The map
+    # The slot map
 
     async def _learned(self) -> str:
-        """Learn the map, once for all who wait; return why it could not be, "" when it was."""
+        """Load the slot map, once for all waiting callers; return the error message, "" on success."""
         learning = self._learning
         if self._breaker.is_open:
             return self._breaker.reason
@@ -152,7 +152,7 @@ class ClusterLink:
             self._start_learning()
 
     def _start_learning(self) -> asyncio.Task[str]:
-        # A context of its own: what is learned outlives the request that happened to need it first.
+        # A new context: the task outlives the request that triggered it.
         self._learning = self._loop.create_task(self._learn_map(), context=Context())
         return self._learning
 
@@ -161,9 +161,9 @@ class ClusterLink:
         try:
             await self._fetch(self._seconds)
         except CONNECTION_FAULTS as exc:
-            fault = str(exc) or f"no node told the cluster's map within {self._seconds:g} s"
-        except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
-            logger.exception("Learning the map of a Redis Cluster failed.")
+            fault = str(exc) or f"no node sent the cluster's slot map within {self._seconds:g} s"
+        except Exception as exc:  # a boundary: waiting callers must get every error
+            logger.exception("Loading the slot map of a Redis Cluster failed.")
             fault = repr(exc)
         finally:
             self._learning = None
@@ -173,19 +173,19 @@ class ClusterLink:
         return fault
 
     async def _fetch(self, seconds: float) -> None:
-        """Ask for the map, within *seconds*, and take it over."""
+        """Request the slot map, within *seconds*, and install it."""
         async with asyncio.timeout(seconds):
             nodes = await self._learn(list(dict.fromkeys([*self._links, *self._first_nodes])), seconds)
         self._map = [None if node is None else self._link_to(node) for node in nodes]
         self._breaker.succeeded()
         for node, link in list(self._links.items()):
-            if link.is_down and link not in self._map:  # another took its slots over: it is probed no longer
+            if link.is_down and link not in self._map:  # another node took over its slots: stop probing it
                 del self._links[node]
                 await link.aclose()
 
 
 def _target(message: str, link: RedisLink, links: dict[Node, RedisLink]) -> Node | None:
-    """Read `MOVED 3999 host:port`; an absent host means the one that answered. None for any other text."""
+    """Parse `MOVED 3999 host:port`; an empty host means the replying node's. Return None for any other text."""
     host, _, port = message.rpartition(" ")[2].rpartition(":")
     if not host:
         host = next((node[0] for node, each in links.items() if each is link), "")

@@ -1,12 +1,12 @@
-"""One connection to one Redis, shared by any number of callers: requests out in one write, replies in in order.
+"""One connection to one Redis, shared by many callers: commands are pipelined, replies are matched by order.
 
     send(commands)  ──►  transport.write, once       in flight: future future future ...
-    data_received   ──►  hiredis  ──►  reply         ▲ resolved from the left, in order of issue
+    data_received   ──►  hiredis  ──►  reply         ▲ resolved from the left, in the order sent
 
-A caller that is cancelled only turns its own future; its reply is still read, here, and dropped, so the replies of
-the others never shift. Only a deadline, an answer that is not the protocol's, or the server itself ends the connection.
+Cancelling a caller cancels only its own future; the reply is still read and discarded, so the replies of other callers
+stay aligned. Only a deadline, a protocol error or the server closes the connection.
 
-redis-py makes the connection (addresses, TLS, authentication, sentinels); `RedisWire.adopt` then takes its transport
+redis-py opens the connection (addresses, TLS, authentication, sentinels); `RedisWire.adopt` then takes its transport
 over. Begin there.
 """
 
@@ -27,26 +27,26 @@ __all__ = ["RedisWire", "Replies", "ReplyError", "Slot", "WireLost", "pack"]
 NOTHING = object()
 
 GRACE_SECONDS = 0.01
-"""How long a late connection has, to read what may have come while the loop stood still."""
+"""Grace period for a late connection, in seconds: time to read replies that arrived while the loop was blocked."""
 
 pack: Callable[[tuple[str | bytes | int | float, ...]], bytes] = cast(Any, hiredis).pack_command
-"""The bytes of one command, from its words."""
+"""Encodes the words of one command as RESP bytes."""
 
 
 class ReplyError(Exception):
-    """Redis answered with an error; the first word of the message is its code. Handed back as a value."""
+    """An error reply of Redis, returned as a value; the first word of the message is the error code."""
 
     @property
     def code(self) -> str:
-        """Such as "WRONGTYPE", "OOM", "MOVED"; "ERR" for most."""
+        """The error code, such as "WRONGTYPE", "OOM" or "MOVED"; "ERR" for most errors."""
         return str(self).partition(" ")[0]
 
 
 class WireLost(Exception):
-    """The connection ended before the answer came. Handed back as a value: the answer of every command in flight.
+    """The connection ended before the reply arrived; returned as a value to every command in flight.
 
     Attributes:
-        was_late: The deadline had passed; False when the server closed.
+        was_late: Whether the deadline had passed; False if the server closed the connection.
     """
 
     def __init__(self, reason: str, *, was_late: bool = False) -> None:
@@ -55,18 +55,18 @@ class WireLost(Exception):
 
 
 class Slot(Protocol):
-    """Where a reply goes: an `asyncio.Future`, or `Replies` for several."""
+    """The receiver of a reply: an `asyncio.Future`, or `Replies` for several commands."""
 
     def done(self) -> bool:
-        """True if no caller waits for the reply any more."""
+        """Return True if no caller waits for the reply any more."""
         ...
 
     def set_result(self, reply: object, /) -> None:
-        """Take the reply, which may be a `ReplyError` or `WireLost`."""
+        """Accept the reply, which may be a `ReplyError` or `WireLost`."""
 
 
 class Replies:
-    """Collects the replies to *count* commands into one future, in order."""
+    """A collector of the replies to *count* commands, in order, into one future."""
 
     __slots__ = ("_missing", "_replies", "future")
 
@@ -76,11 +76,11 @@ class Replies:
         self._replies: list[object] = []
 
     def done(self) -> bool:
-        """True once the caller was cancelled or everything is there."""
+        """Return True once the caller was cancelled or all replies have arrived."""
         return self.future.done()
 
     def set_result(self, reply: object, /) -> None:
-        """Take the next reply."""
+        """Accept the next reply."""
         self._replies.append(reply)
         self._missing -= 1
         if not self._missing and not self.future.done():
@@ -91,14 +91,14 @@ class RedisWire(asyncio.Protocol):
     """The protocol of an open connection.
 
     Args:
-        seconds: How long the server may take to answer what one `send` sent; then the connection is given up.
-        on_lost: Called once when the connection ended, with the wire and the reason, after every slot got it.
-        on_writable: Called when the transport takes more bytes, after `is_congested` was true.
-        on_silence: Called while the oldest command has waited for longer than *patience*, each so many seconds.
+        seconds: Deadline for the replies to one `send`, in seconds; after it the connection is closed.
+        on_lost: Called once when the connection has ended, with the wire and the reason, after all slots got it.
+        on_writable: Called when the transport accepts bytes again, after `is_congested` was true.
+        on_silence: Called every *patience* seconds while the oldest command has waited longer than that.
         patience: Seconds that a command may wait before the server is suspected.
 
     Attributes:
-        is_congested: More bytes wait in the transport than it likes; hold further commands back.
+        is_congested: The transport's buffer is above its high-water mark; hold back further commands.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class RedisWire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._keep: object = None
-        self._context = Context()  # the timer outlives the request that happened to start it
+        self._context = Context()  # the timer outlives the request that starts it
 
     @classmethod
     def adopt(
@@ -137,38 +137,38 @@ class RedisWire(asyncio.Protocol):
         on_silence: Callable[[], None],
         patience: float,
     ) -> Self:
-        """Take over a connection that redis-py has opened and authenticated; redis-py forgets it.
+        """Take over the transport of a connection that redis-py has opened and authenticated.
 
         Raises:
-            ConnectionError: It is closed already, or holds bytes that were not asked for.
+            ConnectionError: It is already closed, or holds unsolicited bytes.
         """
         reader, writer = take_streams(connection)
         wire = cls(seconds, on_lost, on_writable, on_silence=on_silence, patience=patience)
         transport = cast(asyncio.Transport, writer.transport)
         transport.set_protocol(wire)
         wire._transport = transport
-        # The stream objects close the transport when they are collected, so they live as long as the wire.
+        # The stream objects close the transport when garbage-collected, so the wire keeps references to them.
         wire._keep = (writer, reader)
         transport.resume_reading()
         return wire
 
     @property
     def is_idle(self) -> bool:
-        """True if no answer is awaited."""
+        """True if no command is in flight."""
         return not self._in_flight
 
     @property
     def idle_seconds(self) -> float:
-        """For how many seconds nothing was sent, 0 while an answer is awaited."""
+        """Seconds since the last send, 0 while a command is in flight."""
         return 0.0 if self._in_flight else self._loop.time() - self._sent_at
 
     @property
     def waited(self) -> float:
-        """For how many seconds the oldest command has been waiting, 0 without one."""
+        """Seconds for which the oldest command in flight has waited, 0 without one."""
         return self._loop.time() - self._in_flight[0][1] + self._seconds if self._in_flight else 0.0
 
     def send(self, commands: Sequence[tuple[bytes, Slot]]) -> None:
-        """Write *commands* at once; their slots get the replies in order, within the wire's seconds."""
+        """Write *commands* in one write; their slots receive the replies in order, within the wire's deadline."""
         transport = self._transport
         if transport is None:
             lost = WireLost("the connection is closed")
@@ -184,7 +184,7 @@ class RedisWire(asyncio.Protocol):
         write_parts(transport, [packed for packed, _ in commands])
 
     def close(self, reason: WireLost) -> None:
-        """End the connection now; what is in flight gets *reason*. Twice is harmless."""
+        """Close the connection now; commands in flight receive *reason*. Calling it twice is harmless."""
         transport, self._transport = self._transport, None
         if transport is None:
             return
@@ -197,10 +197,10 @@ class RedisWire(asyncio.Protocol):
             _fill(slot, reason)
         self._on_lost(self, reason)
 
-    # What the transport calls.
+    # Callbacks of the transport
 
     def data_received(self, data: bytes) -> None:
-        """Hand each whole reply to the next slot."""
+        """Pass each complete reply to the next slot."""
         reader, in_flight = self._reader, self._in_flight
         try:
             reader.feed(data)
@@ -211,30 +211,30 @@ class RedisWire(asyncio.Protocol):
         except hiredis.ProtocolError as exc:
             self.close(WireLost(f"the answer is not Redis protocol ({exc})"))
         except IndexError:
-            self.close(WireLost("an answer came that was not asked for"))
+            self.close(WireLost("an unsolicited reply arrived"))
 
     def eof_received(self) -> None:
-        """The server closes: so do we."""
+        """Close the connection, because the server closed its side."""
         self.close(WireLost("the server closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection broke."""
+        """Report the loss of the connection to all commands in flight."""
         self.close(WireLost(f"the connection broke ({exc})" if exc else "the connection was closed"))
 
     def pause_writing(self) -> None:
-        """The server takes bytes more slowly than they come."""
+        """Hold back further commands: the transport's buffer is above its high-water mark."""
         self.is_congested = True
 
     def resume_writing(self) -> None:
-        """The server has caught up."""
+        """Allow further commands: the transport's buffer has drained."""
         self.is_congested = False
         self._on_writable()
 
     def _check(self) -> None:
-        """One timer a connection, not one a command: it looks at the oldest command in flight.
+        """Check the oldest command in flight: one timer per connection, not one per command.
 
-        A loop that stood still is not the server's fault: answers may lie unread, and uvloop runs timers before it
-        reads. So a late connection is looked at once more, and again while answers come, for as long again at most.
+        If the loop was blocked, replies may be waiting unread, and uvloop runs timers before it reads. So a late
+        connection is checked again, repeatedly while replies arrive, for at most another *seconds*.
         """
         self._timer = None
         if not self._in_flight:

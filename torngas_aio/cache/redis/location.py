@@ -1,11 +1,11 @@
-"""Where a Redis is, read from LOCATION and OPTIONS: one server, a cluster, or sentinels that know the master.
+"""The location of a Redis, parsed from LOCATION and OPTIONS: one server, a cluster, or a sentinel-monitored master.
 
     host:port   host   /path/redis.sock   unix:///path/redis.sock        one server
     redis://user:password@host:port/db    rediss://...  (TLS)            one server
     redis+cluster://h1:p1,h2:p2           rediss+cluster://...           a cluster
-    redis+sentinel://h1:p1,h2:p2/mymaster[/db]   rediss+sentinel://...   a watched master
+    redis+sentinel://h1:p1,h2:p2/mymaster[/db]   rediss+sentinel://...   a sentinel-monitored master
 
-Reads text, opens nothing.
+This module only parses settings; it opens no connections.
 """
 
 import re
@@ -31,7 +31,7 @@ DEFAULT_PORT = 6379
 DEFAULT_SENTINEL_PORT = 26379
 
 DEFAULT_DEADLINE = 2.0
-"""Seconds within which a command is answered or fails."""
+"""Deadline of a command, in seconds."""
 
 _LEFT_OUT: Any = None
 _SINGLE = {"redis", "rediss", "unix"}
@@ -41,7 +41,7 @@ _EXAMPLES = (
     "'redis+cluster://h1:p1,h2:p2' or 'redis+sentinel://h1:p1,h2:p2/mymaster'."
 )
 
-# The sync names that settings of torngas 1.8 carry, and what stands behind them in redis.asyncio.
+# Parser names of redis-py's synchronous client, used in torngas 1.8 settings, and their redis.asyncio counterparts.
 _PARSERS = {
     "DefaultParser": "DefaultParser",
     "HiredisParser": "_AsyncHiredisParser",
@@ -57,19 +57,19 @@ _PARSERS = {
 
 @dataclass(frozen=True, slots=True)
 class RedisLocation:
-    """A Redis, fully read.
+    """The parsed location of a Redis.
 
     Attributes:
-        kind: Which of redis-py's clients leads there.
-        nodes: Host and port of each: the server, the cluster's first nodes, or the sentinels. Empty for a unix socket.
+        kind: The type of server, which selects redis-py's client.
+        nodes: Host and port of the server, the cluster's startup nodes, or the sentinels. Empty for a unix socket.
         connection_class: redis-py's class for connections to it.
-        arguments: That class's keyword arguments, without host, port and deadlines; passwords are among them.
-        service: The master's name among sentinels; else "".
-        name: The addresses, for messages; holds no secrets.
+        arguments: That class's keyword arguments, including passwords; without host, port and timeouts.
+        service: The name under which sentinels monitor the master; "" without sentinels.
+        name: The addresses, for messages; without secrets.
         sentinel_arguments: Keyword arguments for connections to the sentinels themselves.
-        max_connections: The most connections of the native client.
-        deadline: Seconds within which a command is answered.
-        ping_interval: Seconds of silence after which a connection is kept alive with a PING; 0 for never.
+        max_connections: Maximum connections of the native client.
+        deadline: Deadline of a command, in seconds.
+        ping_interval: Idle seconds after which a PING keeps a connection alive; 0 for never.
     """
 
     kind: Literal["single", "cluster", "sentinel"]
@@ -90,15 +90,15 @@ class RedisLocation:
 
 
 def read_location(location: object, options: Mapping[str, Any], owner: str) -> RedisLocation:
-    """Return what *location* and *options* say.
+    """Return the parsed *location* and *options*.
 
     Args:
         location: LOCATION.
         options: OPTIONS: DB, USERNAME, PASSWORD, POOL_KWARGS, SENTINEL_KWARGS, PARSER_CLASS, PING_INTERVAL, DEADLINE.
-        owner: Who it is for, in messages.
+        owner: The client's name in messages.
 
     Raises:
-        ConfigError: It cannot be understood; the message holds no password.
+        ConfigError: A setting is invalid; the message contains no password.
     """
     if not isinstance(location, str) or not location.strip():
         raise _no_location(location, owner, "no address of a Redis")
@@ -114,12 +114,12 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         address = _read_single(url) if scheme in _SINGLE else _read_many(url, scheme)
     except _Unreadable as exc:
         raise _no_location(location, owner, str(exc)) from None
-    except ValueError as exc:  # urlsplit's and redis-py's: most of them quote what may be a part of a password
+    except ValueError as exc:  # from urlsplit or redis-py; most of these messages may quote part of a password
         told = str(exc).rstrip(".") if str(exc).startswith("Invalid value for '") else "its host or port cannot be read"
         raise _no_location(location, owner, told) from None
     deadline = pool.pop("socket_timeout", None)
     deadline = option(options, "DEADLINE", deadline, either(None, brief), owner)
-    pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
+    pool.pop("socket_connect_timeout", None)  # the deadline covers connecting as well
     max_connections = pool.pop("max_connections", address.max_connections)
     ConfigError.gather(
         whole(1)(f"{owner}['OPTIONS']['POOL_KWARGS']['max_connections']", max_connections), code="TGA103"
@@ -140,7 +140,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
 
 
 class _Unreadable(ValueError):
-    """A fault of a LOCATION; quotes nothing that could be a part of a password."""
+    """A fault of a LOCATION; its message quotes nothing that could be part of a password."""
 
 
 def _no_location(location: object, owner: str, problem: str) -> ConfigError:
@@ -219,7 +219,7 @@ def _shown(nodes: tuple[tuple[str, int], ...]) -> str:
 
 
 def _driver() -> dict[str, Any]:
-    """How connections introduce themselves. Left out, redis-py reads its version from the disk for each of them."""
+    """Return the driver info for CLIENT SETINFO. Without it, redis-py reads its version from disk per connection."""
     info = getattr(redis_connection, "DriverInfo", None)  # since redis-py 7
     return {"driver_info": info(lib_version=redis.__version__)} if info else {}
 
@@ -255,10 +255,10 @@ def _parser(options: Mapping[str, object], owner: str) -> dict[str, object]:
 
 
 def _try_arguments(found: RedisLocation, owner: str) -> None:
-    """Make a connection without opening it, so that a wrong argument is found at start."""
+    """Construct a connection without opening it, so that a wrong argument is found at start."""
     try:
         found.connection_class(**found.arguments)
     except (TypeError, ValueError) as exc:
         raise ConfigError(
-            f"{owner}['OPTIONS']['POOL_KWARGS']: redis-py does not take them: {mask_text(str(exc))}.", code="TGA401"
+            f"{owner}['OPTIONS']['POOL_KWARGS']: redis-py rejects them: {mask_text(str(exc))}.", code="TGA401"
         ) from exc

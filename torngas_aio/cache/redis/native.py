@@ -1,8 +1,9 @@
-"""redis-py's own clients and connections to a location, with its retries off: deadlines and the breaker are ours.
+"""redis-py's own clients and connections to a location. Its retries are disabled; deadlines and the circuit breaker
+are implemented here.
 
-native_client    what users get as `.client`: Redis or RedisCluster, on a pool that makes callers wait when full
-maker            a function that makes single connections, for `RedisLink`
-discover         the cluster's slots and the nodes that hold them
+native_client    the user's `.client`: Redis or RedisCluster, on a blocking pool (callers wait when it is full)
+maker            a factory of single connections, for `RedisLink`
+discover         the cluster's slot map: the node that holds each slot
 """
 
 from collections.abc import Callable, Sequence
@@ -25,15 +26,15 @@ __all__ = ["CONNECTION_FAULTS", "discover", "maker", "native_client", "node_clie
 
 Node = tuple[str, int]
 
-# TypeError: redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
+# TypeError: raised when redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
 CONNECTION_FAULTS = (RedisError, RedisClusterException, OSError, TimeoutError, TypeError)
-"""What a call of redis-py's clients raises while the server does not answer."""
+"""The exceptions that redis-py's clients raise while the server does not answer."""
 
 
 def native_client(
     location: RedisLocation, watch: SentinelWatch | None
 ) -> tuple["Redis | RedisCluster", AsyncExitStack]:
-    """Return redis-py's client for *location* and what closes it, with all that belongs to it.
+    """Return redis-py's client for *location* and the exit stack that closes it.
 
     Args:
         watch: Of the location's sentinels, None where there are none.
@@ -66,13 +67,13 @@ def node_client(location: RedisLocation, node: Node) -> Redis:
 def maker(
     location: RedisLocation, watch: SentinelWatch | None, node: Node | None = None
 ) -> Callable[[], AbstractConnection]:
-    """Return a function that makes unconnected connections.
+    """Return a factory of unopened connections.
 
     Args:
         watch: Of the location's sentinels, None where there are none.
-        node: The cluster's node to lead to; else the location's own server or master.
+        node: The cluster node to connect to; None for the location's own server or master.
 
-    They speak RESP2: no message ever comes unasked, so replies can be matched by order alone.
+    They use RESP2, which has no push messages, so replies can be matched by order alone.
     """
     if watch is not None:
         sentinel_pool = SentinelPool(location, watch, **_arguments(location, None, protocol=2))
@@ -84,17 +85,17 @@ def maker(
 
 
 async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> list[Node | None]:
-    """Return, for each of the 16,384 slots, the master that holds it; None where none does.
+    """Return, for each of the 16,384 slots, the master that holds it; None for a slot without one.
 
     Args:
-        nodes: Asked in turn until one answers; a frozen one costs its share of the time.
-        seconds: For all of them together.
+        nodes: The nodes to ask in turn until one answers; each gets an equal share of the time.
+        seconds: Timeout for all of them together.
 
     Raises:
-        RedisError, RedisClusterException, OSError, TimeoutError: None of them answered.
+        RedisError, RedisClusterException, OSError, TimeoutError: No node answered.
     """
-    # Its nodes manager alone: the client's own initialize() goes on to ask one node for its commands, and that
-    # node may be the frozen one.
+    # Use only the nodes manager: the client's own initialize() also asks one node for its commands, and that node
+    # may be unresponsive.
     manager = _cluster(location, nodes, seconds / (len(nodes) + 1)).nodes_manager
     try:
         await manager.initialize()
@@ -106,7 +107,7 @@ async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: floa
 
 
 def _redis(location: RedisLocation, pool: ConnectionPool) -> Redis:
-    """As `Redis.from_pool`, which reads redis-py's version from the disk."""
+    """Return a client on *pool*, as `Redis.from_pool` does, but without reading redis-py's version from disk."""
     driver = {key: value for key, value in location.arguments.items() if key == "driver_info"}
     client = Redis(connection_pool=pool, **driver)
     client.auto_close_connection_pool = True
@@ -128,7 +129,7 @@ def _arguments(location: RedisLocation, node: Node | None, **further: object) ->
 
 def _cluster(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> RedisCluster:
     arguments = _arguments(location, None, socket_timeout=seconds, socket_connect_timeout=seconds)
-    arguments.pop("parser_class", None)  # RedisCluster takes its own
+    arguments.pop("parser_class", None)  # RedisCluster uses its own
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in nodes],
         require_full_coverage=False,

@@ -1,12 +1,12 @@
-"""The way to one Redis: connects when needed, gathers what one turn of the loop issues, keeps the deadline.
+"""The link to one Redis: connects on demand, sends the commands of one loop turn in one write, keeps the deadline.
 
-    execute ──► queue ──(end of this turn)──► one RedisWire, one write
-                  │ no wire?   connect; the queue waits with it, and fails with it
-                  │ idle for long?   a PING first; without an answer, as if there were no wire
-                  │ known to be down?   refused at once, until a probe in the background has connected
+    execute ──► queue ──(end of this loop turn)──► one RedisWire, one write
+                  │ no connection?   connect; if that fails, the queued commands fail
+                  │ idle for long?   PING first; without a reply, connect again
+                  │ known to be down?   fail at once, until a background probe has connected
 
-Nothing is retried: a command whose connection ended may have happened or not, and only its caller knows whether
-asking twice is harm. What was not yet sent when a connection ended goes out on the next.
+Commands that were sent are not retried: if the connection ends, the server may have executed them, and only the caller
+knows whether repeating is safe. Commands still queued are sent on the next connection.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ PING = pack(("PING",))
 
 
 class RedisLink:
-    """One address, at most one open connection, any number of callers of one loop.
+    """The link to one address: at most one open connection, shared by all callers in one event loop.
 
     Args:
-        make: Returns a fresh, unconnected connection of redis-py.
-        seconds: How long connecting may take, and how long the answer to a command may.
-        longest_pause: Seconds between two attempts to connect while the address is down, at most.
-        name: The address, for the log.
-        ping_interval: Seconds of silence after which a PING keeps the connection alive; 0 for never.
-        connect_seconds: How long connecting may take, where that is not *seconds*.
+        make: Returns a new, unopened connection of redis-py.
+        seconds: Timeout of connecting, and of the reply to a command.
+        longest_pause: The maximum pause between two connection attempts while the address is down, in seconds.
+        name: The address in the log.
+        ping_interval: Idle seconds after which a PING keeps the connection alive; 0 for never.
+        connect_seconds: Timeout of connecting; default, *seconds*.
     """
 
     peer: tuple[str, int] | None = None
-    """Host and port of the open connection, as they were named; None for a unix socket."""
+    """Host and port of the open connection, as configured; None for a unix socket."""
 
     def __init__(
         self,
@@ -70,18 +70,18 @@ class RedisLink:
 
     @property
     def is_open(self) -> bool:
-        """True if a connection stands."""
+        """True if a connection is open."""
         return self._wire is not None
 
     @property
     def is_down(self) -> bool:
-        """True while commands are refused, because the server did not answer."""
+        """True while commands fail at once because the server did not answer."""
         return self._breaker.is_open
 
     def execute(self, packed: bytes) -> "asyncio.Future[Any]":
-        """Issue one command; the future's result is the reply, or a `ReplyError` or `WireLost` as a value.
+        """Send one command; the future's result is the reply, or a `ReplyError` or `WireLost` as a value.
 
-        Cancelling the future, or the task that awaits it, detaches from the reply and disturbs no other caller.
+        Cancelling the future, or the task that awaits it, discards the reply and affects no other caller.
         """
         future = self._loop.create_future()
         self._queue.append((packed, future))
@@ -90,7 +90,7 @@ class RedisLink:
         return future
 
     def execute_all(self, commands: Iterable[bytes]) -> "asyncio.Future[list[Any]]":
-        """Issue several commands, adjacent and in order; the future's result is the list of their replies."""
+        """Send several commands, adjacent and in order; the future's result is the list of their replies."""
         future = self._loop.create_future()
         listed = list(commands)
         if not listed:
@@ -103,12 +103,12 @@ class RedisLink:
         return future
 
     def drop(self, reason: str) -> None:
-        """Give the connection up, because it leads to the wrong place; the next command makes another."""
+        """Close the connection because it leads to the wrong server; the next command opens another."""
         if self._wire is not None:
             self._wire.close(WireLost(reason))
 
     async def aclose(self) -> None:
-        """Close the connection and end a connecting under way; what is in flight fails. Twice is harmless."""
+        """Close the connection or stop connecting; commands in flight fail. Calling it twice is harmless."""
         if self._ping_timer is not None:
             self._ping_timer.cancel()
             self._ping_timer = None
@@ -116,7 +116,7 @@ class RedisLink:
         if self._doubting is not None:
             self._doubting.cancel()
             await asyncio.wait([self._doubting])
-        await self._connecting.aclose()  # perhaps begun because of the doubt that has just ended
+        await self._connecting.aclose()  # may have been started by the check (`_doubt`) that just ended
         closed = WireLost("the cache was closed")
         if self._wire is not None:
             self._wire.close(closed)
@@ -144,7 +144,7 @@ class RedisLink:
             self._doubting = self._loop.create_task(self._doubt(wire), context=Context())
             return
         if wire.is_congested:
-            return  # `_flush` is called again when the server has caught up, or the deadline ends the wire
+            return  # `_flush` runs again when the write buffer has drained, unless the deadline closes the wire first
         queue, self._queue = self._queue, []
         wire.send([entry for entry in queue if not entry[1].done()])
 
@@ -155,12 +155,12 @@ class RedisLink:
                 slot.set_result(lost)
 
     async def _doubt(self, wire: RedisWire) -> None:
-        """Ask for an answer on a connection that was idle for long, and give it up where there is none."""
+        """Check a connection that was idle for long with a PING; close it if there is no reply."""
         try:
             async with asyncio.timeout(self._next_timeout):
                 await self._try(wire)
         except (OSError, TimeoutError):
-            pass  # `_try` has closed it, and the queue goes out on another
+            pass  # `_try` has closed it; the queue is sent on another connection
         finally:
             self._doubting = None
             if self._wire is wire:
@@ -178,7 +178,7 @@ class RedisLink:
         except (RedisError, OSError, TimeoutError) as exc:
             lost = WireLost(str(exc) or f"no connection within {self._connect_seconds:g} s")
             self._breaker.failed(str(lost))
-        except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
+        except Exception as exc:  # a boundary: waiting callers must get every error
             logger.exception("Connecting to Redis failed.")
             lost = WireLost(repr(exc))
             self._breaker.failed(str(lost))
@@ -189,7 +189,7 @@ class RedisLink:
                 self._flush()
 
     async def _reopen(self) -> None:
-        """Connect to a server that was down: the probe."""
+        """Probe a server that was down by connecting to it."""
         self._adopt(*await self._open())
         self._flush()
 
@@ -221,7 +221,7 @@ class RedisLink:
         return wire, peer
 
     async def _try(self, wire: RedisWire) -> None:
-        """A frozen server accepts connections, too: only one that answers counts."""
+        """Require a reply to a PING, because a frozen server still accepts connections."""
         future = self._loop.create_future()
         wire.send([(PING, future)])
         try:
@@ -237,9 +237,9 @@ class RedisLink:
         self._breaker.suspect(self._examine, self._silent, self._next_timeout)
 
     async def _examine(self) -> None:
-        """Connect once more, to see whether the server answers at all."""
+        """Open a second connection to check whether the server answers at all."""
         wire, _ = await self._open()
-        wire.close(WireLost("another connection was tried, and is not needed"))
+        wire.close(WireLost("the test connection is no longer needed"))
 
     def _silent(self, reason: str) -> None:
         if self._wire is not None and self._wire.waited > self._next_timeout:

@@ -1,11 +1,11 @@
-"""A Redis that sentinels watch: who is the master, asked for and listened for.
+"""A sentinel-monitored Redis: its current master, by query and by the sentinels' messages.
 
-    connect       all sentinels are asked, the newest configuration counts; the server must say that it is a master
+    connect       all sentinels are queried, the newest configuration counts; the server's ROLE must be master
     +try-failover, +failover-state-...   connections are dropped; new ones wait for the end of the failover
     +switch-master                       connections to the former master are dropped; new ones lead to the new one
 
-In a planned failover the former master takes writes for some ten seconds that are lost afterwards: only the
-sentinels' messages tell in time.
+In a planned failover the former master accepts writes for about ten seconds, which are then lost; only the sentinels'
+messages announce the failover in time to avoid that.
 """
 
 import asyncio
@@ -40,16 +40,16 @@ Node = tuple[str, int]
 Moved = Callable[[Node | None, str], Awaitable[None]]
 
 SILENCE_SECONDS = 5.0
-"""After so long without a message a sentinel is pinged; after as long again it counts as gone."""
+"""Seconds without a message after which a sentinel is pinged; after as long again it counts as unreachable."""
 
 AGAIN_SECONDS = 0.5
-"""The pause before a sentinel that is gone is tried again."""
+"""Seconds before reconnecting to an unreachable sentinel."""
 
 LONGEST_FAILOVER = 10.0
-"""How long a failover that was begun holds back new connections, should its end not be heard."""
+"""Maximum seconds for which a failover holds back new connections, if no message announces its end."""
 
 STRAGGLER_SECONDS = 0.05
-"""How long the rest of the sentinels have to answer once most of them have."""
+"""Seconds to wait for the remaining sentinels once a majority has answered."""
 
 _BEGINS = ("+try-failover", "+failover-state-select-slave", "+failover-state-send-slaveof-noone")
 _FAILS = ("-failover-abort-not-elected", "-failover-abort-no-good-slave", "-failover-abort-slave-timeout")
@@ -57,11 +57,11 @@ _SWITCH = "+switch-master"
 
 
 class SentinelWatch:
-    """Listens to every sentinel of *location*, in one loop, from the first connection on.
+    """A subscription to the messages of every sentinel of *location*, in one event loop, once started.
 
     Attributes:
-        sentinels: Tells the master.
-        master: The master's address as last heard from a sentinel, None before that.
+        sentinels: redis-py's sentinel client, which finds the master.
+        master: The master's address as last reported by a sentinel, None before that.
     """
 
     def __init__(self, location: RedisLocation) -> None:
@@ -79,26 +79,26 @@ class SentinelWatch:
         self._tasks: list[asyncio.Task[None]] = []
 
     def on_move(self, told: Moved) -> None:
-        """Have *told* awaited with the new master's address, or None when a failover begins, and the reason."""
+        """Register *told*; it is awaited with the new master's address (None when a failover begins) and the reason."""
         self._told.append(told)
 
     def start(self) -> None:
-        """Begin to listen; nothing happens when that was done."""
+        """Start listening; no effect if already started."""
         if not self._tasks:
-            create = asyncio.get_running_loop().create_task  # a context of their own: they outlive the request
+            create = asyncio.get_running_loop().create_task  # in a new context: the tasks outlive the request
             self._tasks = [create(self._listen_on(node), context=Context()) for node in self._location.nodes]
 
     @property
     def is_settled(self) -> bool:
-        """True while no failover is under way."""
+        """True while no failover is in progress."""
         return self._settled.is_set()
 
     async def settled(self) -> None:
-        """Return once no failover is under way."""
+        """Wait until no failover is in progress."""
         await self._settled.wait()
 
     async def aclose(self) -> None:
-        """Stop listening. Twice is harmless."""
+        """Stop listening. Calling it twice is harmless."""
         tasks, self._tasks = self._tasks, []
         await cancel_tasks(tasks)
         if self._timer is not None:
@@ -112,8 +112,8 @@ class SentinelWatch:
             try:
                 await self._listen(node)
             except (RedisError, OSError, TimeoutError) as exc:
-                logger.debug("The sentinel at %s:%d is not heard: %s", *node, exc)
-            except Exception:  # the task goes on: the next try may succeed
+                logger.debug("The sentinel at %s:%d is not reachable: %s", *node, exc)
+            except Exception:  # the task continues: the next attempt may succeed
                 logger.exception("Listening to the sentinel at %s:%d failed.", *node)
             await asyncio.sleep(AGAIN_SECONDS)
 
@@ -121,7 +121,7 @@ class SentinelWatch:
         client: Any = Redis(host=node[0], port=node[1], **self._arguments)
         async with client, client.pubsub() as channel:
             await channel.subscribe(*_BEGINS, *_FAILS, _SWITCH)
-            await self._compare()  # what was said before is not said again
+            await self._compare()  # messages from before the subscription are not repeated
             is_silent = False
             while True:
                 message = await channel.get_message(ignore_subscribe_messages=False, timeout=SILENCE_SECONDS)
@@ -136,7 +136,7 @@ class SentinelWatch:
                     await channel.ping()
 
     async def _compare(self) -> None:
-        """Ask for the master; what was said before a failover that has begun meanwhile counts no more."""
+        """Query the master; ignore the result if a failover has begun meanwhile."""
         begun = self._begun
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             master = await self.sentinels.discover_master(self._location.service)
@@ -153,7 +153,7 @@ class SentinelWatch:
             await (self._begin() if channel in _BEGINS else self._end())
 
     async def _begin(self) -> None:
-        """A failover: what the master acknowledges from now on may be lost."""
+        """Handle the start of a failover: writes that the master acknowledges from now on may be lost."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(LONGEST_FAILOVER, self._settled.set)
@@ -167,7 +167,7 @@ class SentinelWatch:
         self._settled.set()
 
     async def _switch(self, master: Node) -> None:
-        if master != self.master:  # else a second sentinel's word
+        if master != self.master:  # else another sentinel reports the same switch
             self._settled.set()
         await self._move(master)
 
@@ -175,7 +175,7 @@ class SentinelWatch:
         former, self.master = self.master, master
         if former is not None and former != master:
             logger.warning("Redis at %s: the master is now %s:%d.", self._location.name, *master)
-            self._settled.set()  # the first master that is heard of ends no failover
+            self._settled.set()  # not for the first known master: that report does not end a failover
         if former != master:
             await self._tell(master, "the sentinels have named another master")
 
@@ -185,10 +185,10 @@ class SentinelWatch:
 
 
 class _Sentinels(Sentinel):
-    """redis-py's sentinels, all of which are asked for the master: a single one may not know of a failover yet."""
+    """redis-py's sentinel client, changed to query all sentinels: a single one may not know of a failover yet."""
 
     is_failing_over = False
-    """Whether one of them was replacing the master when they were last asked."""
+    """Whether a sentinel reported a failover in progress in the last query."""
 
     async def discover_master(self, service_name: str) -> Node:
         states = [each[service_name] for each in await self._ask() if service_name in each]
@@ -200,7 +200,7 @@ class _Sentinels(Sentinel):
         raise MasterNotFoundError(f"no sentinel knows a master {service_name!r} that is up")
 
     async def _ask(self) -> list[dict[str, Any]]:
-        """Return what the sentinels say; those that are silent are not waited for once most have answered."""
+        """Return the sentinels' replies; once a majority has answered, wait only briefly for the others."""
         create: Any = asyncio.get_running_loop().create_task
         tasks: list[asyncio.Task[Any]] = [create(each.sentinel_masters()) for each in self.sentinels]
         try:
@@ -215,11 +215,11 @@ class _Sentinels(Sentinel):
 
 
 class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """A pool of connections to the master that makes callers wait when full.
+    """A blocking pool of connections to the master: callers wait when it is full.
 
     Args:
-        location: Must be of the kind "sentinel".
-        watch: Tells the master and holds connections back during a failover.
+        location: A location of the kind "sentinel".
+        watch: Finds the master, and holds back connections during a failover.
     """
 
     def __init__(self, location: RedisLocation, watch: SentinelWatch, **arguments: object) -> None:
@@ -235,12 +235,12 @@ class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
 
     @property
     def is_settled(self) -> bool:
-        """True while no failover is under way."""
+        """True while no failover is in progress."""
         return self._watch.is_settled
 
 
 class _AsksForRole:
-    """Mixin of a connection that refuses servers which are not masters."""
+    """A connection mixin that refuses servers that are not masters."""
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         connection = cast(Any, self)
@@ -249,7 +249,7 @@ class _AsksForRole:
         try:
             role = await connection.read_response(disable_decoding=True)
         except NoPermissionError:
-            role = ["master"]  # the user may not ask; the sentinels' word has to do
+            role = ["master"]  # the user may not run ROLE; rely on the sentinels
         if _text(role[0]) != "master":
             raise RedisConnectionError(f"{connection.host}:{connection.port} is a replica, not the master")
         if not connection.connection_pool.is_settled:
