@@ -36,12 +36,12 @@ async def test_a_worker_that_does_not_get_ready_is_killed(run: Run) -> None:
 
 
 async def test_a_time_in_which_nobody_could_be_heard_postpones_every_deadline() -> None:
-    slot = Slot(0, RenewalLimits(), heard=99.0, hung_until=103.0, kill_at=104.0, ready_until=105.0)
+    slot = Slot(0, RenewalLimits(), reported_at=99.0, hung_until=103.0, kill_at=104.0, ready_until=105.0)
     slot.postpone(10.0, 112.0)
-    assert (slot.heard, slot.hung_until, slot.kill_at, slot.ready_until) == (109.0, 113.0, 114.0, 115.0)
-    slot = Slot(0, RenewalLimits(), heard=99.0)
+    assert (slot.reported_at, slot.hung_until, slot.kill_at, slot.ready_until) == (109.0, 113.0, 114.0, 115.0)
+    slot = Slot(0, RenewalLimits(), reported_at=99.0)
     slot.postpone(10.0, 100.0)  # it reported meanwhile
-    assert (slot.heard, slot.hung_until, slot.kill_at, slot.ready_until) == (100.0, None, None, None)
+    assert (slot.reported_at, slot.hung_until, slot.kill_at, slot.ready_until) == (100.0, None, None, None)
 
 
 async def test_a_worker_that_ends_badly_shows_in_the_status(run: Run) -> None:

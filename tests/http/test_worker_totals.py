@@ -47,7 +47,7 @@ def test_the_lag_of_a_worker_that_does_not_report_grows() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         for slot in slots:
             slot.process, slot.is_ready, slot.now = process, True, {"lag": 0.25}
-            slot.heard = time.monotonic() - 90 * slot.number
+            slot.reported_at = time.monotonic() - 90 * slot.number
         slots[1].is_hung = True
         ours, theirs = socket.socketpair()
         with ours:

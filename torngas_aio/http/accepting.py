@@ -1,9 +1,9 @@
-"""Taking connections from a listening socket, where the loop's own way of it does not do.
+"""Accepting connections from a listening socket, with a pause when file descriptors run out.
 
-    readable ──► accept, a few at a time ──► take(connection)
-    out of file descriptors ──► pause for a second, one line in the log until it is over
+    readable ──► accept, up to 64 in a turn ──► take(connection)
+    out of file descriptors ──► pause for a second; one log line at the start and one at the end
 
-asyncio's own server logs a thousand lines each time, Tornado's tries again without a pause.
+Without the pause, asyncio's own server logs a thousand lines each time and Tornado's retries at once.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ __all__ = ["LAST_SECONDS", "Acceptor"]
 logger = logging.getLogger("torngas_aio.http")
 
 LAST_SECONDS = 0.5
-"""How long an idle connection stays open at a stop: its client may have sent a request that is on its way."""
+"""How long an idle connection stays open during a stop: a request of its client may be in flight."""
 
 _PER_TURN = 64
-"""Connections that are accepted in one turn of the loop."""
+"""Connections accepted in one turn of the loop."""
 
 _PAUSE_SECONDS = 1.0
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-# Of the one connection that was to be accepted, as accept(2) says; the next one may do.
+# SPEC: accept(2): the error belongs to the connection that was to be accepted, not to the listening socket.
 _LOST = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN, errno.EHOSTUNREACH,
          errno.ENETUNREACH, errno.ENOPROTOOPT, errno.EOPNOTSUPP)  # fmt: skip
 
@@ -34,11 +34,11 @@ class Acceptor:
     """Accepts the connections of one listening socket.
 
     Attributes:
-        socket: Where it listens.
+        socket: The listening socket.
 
     Args:
-        sock: Listening; closed with the acceptor.
-        take: Called with each connection, which is its own from then on, and the address of its other side.
+        sock: A listening socket; closed with the acceptor.
+        take: Called with each accepted connection, which it then owns, and the peer's address.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class Acceptor:
         self._pause: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         self._pause = None
         self._loop.add_reader(self.socket.fileno(), self._accept)
 
     def accept_rest(self) -> None:
-        """Accept what the system holds; close right after it, and next to nothing is lost."""
+        """Accept everything in the kernel's queue; called right before `close`, this loses almost no connection."""
         while self._accept():
             pass
 
     def close(self) -> None:
-        """Accept no more and close the socket; twice is harmless."""
+        """Stop accepting and close the socket; calling it twice is harmless."""
         if self._pause is not None:
             self._pause.cancel()
         if self.socket.fileno() >= 0:
@@ -70,7 +70,7 @@ class Acceptor:
             self.socket.close()
 
     def _accept(self) -> bool:
-        """Accept a few; return whether there may be more."""
+        """Accept up to `_PER_TURN` connections; return whether there may be more."""
         for _ in range(_PER_TURN):
             try:
                 accepted, address = self.socket.accept()
@@ -79,7 +79,7 @@ class Acceptor:
             except OSError as exc:
                 if exc.errno in _LOST:
                     continue
-                self._rest(exc)
+                self._pause_accepting(exc)
                 return False
             if self._is_exhausted:
                 self._is_exhausted = False
@@ -88,8 +88,8 @@ class Acceptor:
             self._take(accepted, address)
         return True
 
-    def _rest(self, error: OSError) -> None:
-        """Wait a while before the next try: what is missing does not come back at once."""
+    def _pause_accepting(self, error: OSError) -> None:
+        """Pause before the next attempt: exhausted resources are not released at once."""
         if error.errno not in _EXHAUSTED:
             raise error
         if not self._is_exhausted:

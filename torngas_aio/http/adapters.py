@@ -1,8 +1,8 @@
-"""The two ways from a connection to an application.
+"""The two ways of passing a request to an application.
 
 DirectAdapter     application.serve_request(request)                     torngas_aio's own handlers
 DelegateAdapter   start_request ─► headers_received ─► data_received... ─► finish
-               plain tornado.web.Application, routers, streamed bodies, functions that take a request
+               plain tornado.web.Application, routers, streamed bodies, request functions
 """
 
 # pyright: reportPrivateUsage=false
@@ -31,7 +31,7 @@ __all__ = ["DelegateAdapter", "DirectAdapter", "adapter_for"]
 
 
 def adapter_for(application: Any) -> Adapter:
-    """Return the adapter that *application* can be reached on: the direct one where it has `serve_request`.
+    """Return the adapter for *application*: the direct one if it has `serve_request`.
 
     Raises:
         TypeError: It is neither an application, nor a delegate, nor callable.
@@ -49,7 +49,7 @@ def adapter_for(application: Any) -> Adapter:
 
 
 class DirectAdapter:
-    """Hands a request to the application as soon as its head is in."""
+    """Passes a request to the application as soon as its head has been parsed."""
 
     __slots__ = ("serve",)
 
@@ -57,11 +57,11 @@ class DirectAdapter:
         self.serve: Any = application.serve_request
 
     def connection_closed(self, connection: Connection) -> None:
-        """Nothing: the application knows of requests only."""
+        """Do nothing: the application sees requests only."""
 
 
 class DelegateAdapter:
-    """Drives Tornado's delegate interface, in the order in which Tornado's own server does."""
+    """Drives Tornado's delegate interface in the same order as Tornado's own server."""
 
     __slots__ = ("_delegate",)
 
@@ -69,12 +69,12 @@ class DelegateAdapter:
         self._delegate = delegate
 
     async def serve(self, request: Request) -> None:
-        """Show one request to a delegate; the answer may come later, from wherever the delegate likes."""
+        """Pass one request to a delegate, which may respond later and from any callback."""
         exchange: HTTPExchange = request.connection  # type: ignore[assignment]  # ours, on our server
         assert request.server_connection is not None
         delegate = self._delegate.start_request(request.server_connection, exchange)
         try:
-            if await self._show(delegate, request, exchange):
+            if await self._deliver(delegate, request, exchange):
                 delegate.finish()
         except BodyError as exc:
             logger.info("A body from %s cannot be read: %s", exchange.context, escape_controls(str(exc)))
@@ -86,38 +86,38 @@ class DelegateAdapter:
             delegate.on_connection_close()
         except ClientGone:
             delegate.on_connection_close()
-        except BaseException:  # answered, or its connection closed, by `request_task`
+        except BaseException:  # `request_task` responds or closes the connection
             delegate.on_connection_close()
             raise
 
-    async def _show(self, delegate: HTTPMessageDelegate, request: Request, exchange: HTTPExchange) -> bool:
-        """Hand on head and body; return whether the delegate is still to be told of the end."""
+    async def _deliver(self, delegate: HTTPMessageDelegate, request: Request, exchange: HTTPExchange) -> bool:
+        """Pass on head and body; return whether `delegate.finish` is still to be called."""
         start_line = RequestStartLine(request.method or "", request.uri or "", request.version)
-        await _maybe(delegate.headers_received(start_line, request.headers))
+        await _await_if_any(delegate.headers_received(start_line, request.headers))
         if exchange.is_detached:
             return False
-        # An answer that is complete before the body is in: the rest of it is not needed any more.
+        # A response that is complete before the body has arrived: the rest of the body is not needed.
         while not exchange.is_finished:
             chunk = await exchange.body.read_chunk()
             if not chunk:
                 break
-            await _maybe(delegate.data_received(chunk))
+            await _await_if_any(delegate.data_received(chunk))
         if exchange.is_finished and not exchange.is_detached:
             delegate.on_connection_close()
         return not exchange.is_finished
 
     def connection_closed(self, connection: Connection) -> None:
-        """Tell the application's side that the connection has ended."""
+        """Notify the delegate that the connection has ended."""
         self._delegate.on_close(connection)
 
 
-async def _maybe(waiting: Awaitable[None] | None) -> None:
+async def _await_if_any(waiting: Awaitable[None] | None) -> None:
     if waiting is not None:
         await waiting
 
 
 class _FunctionDelegate(HTTPServerConnectionDelegate):
-    """Stands for a function that takes each request, body included."""
+    """A delegate that calls a function with each request, body included."""
 
     def __init__(self, function: Callable[[HTTPServerRequest], object]) -> None:
         self._function = function

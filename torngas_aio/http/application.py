@@ -1,4 +1,4 @@
-"""What an application is to the servers that hand it requests without Tornado's delegates."""
+"""The contract of an application that an HTTP server calls without Tornado's delegates."""
 
 from collections.abc import Awaitable
 from typing import Protocol
@@ -9,17 +9,20 @@ __all__ = ["DirectApplication", "answer"]
 
 
 class DirectApplication(Protocol):
-    """An application that takes requests from an HTTP server without Tornado's delegates."""
+    """An application that accepts requests from an HTTP server without Tornado's delegates."""
 
     def serve_request(self, request: Request) -> Awaitable[None]:
-        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`, and a
-        `KeyboardInterrupt` that was answered before.
+        """Respond to *request* through `request.connection`.
 
-        Called and awaited within the request's task: what it does at the call sees the request's context.
+        Called and awaited in the request's task, so that the call itself runs in the request's context.
+
+        Raises:
+            CancelledError: The request's task was cancelled.
+            KeyboardInterrupt: After the response. Nothing else is raised.
         """
         ...
 
 
 async def answer(application: DirectApplication, request: Request) -> None:
-    """Have *application* answer *request*: the coroutine for a task of its own."""
+    """Await *application*'s response to *request*, as the coroutine of a separate task."""
     await application.serve_request(request)

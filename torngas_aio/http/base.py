@@ -1,4 +1,4 @@
-"""What an HTTP server and an application are to each other.
+"""The contracts between an HTTP server and an application.
 
     HTTP server (ours, Tornado's, ASGI)                  application
         makes a Request and an Exchange   ──────►   serve_request(request)
@@ -6,8 +6,8 @@
         sends, keeps alive, closes        ◄──────   exchange.respond / write_headers, write, finish
 
 The server starts `serve_request` as one task, owned by the connection, in the request's own copy of the
-context, as soon as the header is in; the body may still be on its way. The next request of the connection
-starts when the exchange is finished and the body consumed; the task may run on and is still owned.
+context, as soon as the header has been parsed; the body may still be arriving. The next request of the connection
+starts when the exchange is finished and the body consumed; the task may continue and is still owned.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ SERVER_NAME = "torngas_aio"
 
 
 class Body(Protocol):
-    """The body of one request, on its way in. Nothing is read from the socket beyond a small buffer
-    until one of these is awaited; a client that expects `100 Continue` is told so then."""
+    """The incoming body of one request. Nothing beyond a small buffer is read from the socket
+    until a read method is awaited; `100 Continue` is sent then, if the client expects it."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether every byte has arrived: `data` is then the whole body."""
+        """Whether every byte has arrived, so that `data` is the whole body."""
         ...
 
     @property
@@ -43,25 +43,25 @@ class Body(Protocol):
 
         Raises:
             BodyError: It is malformed, too slow or larger than `max_body_size`.
-            ClientGone: The client left before its end.
+            ClientGone: The client closed the connection before the end of the body.
         """
         ...
 
     async def read_chunk(self) -> bytes:
-        """Return the next part, as it arrives; b"" at the end. Raises as `read_all`."""
+        """Return the next part of the body as it arrives; b"" at the end. Raises as `read_all`."""
         ...
 
 
 class Exchange(Protocol):
-    """One request and its answer on a connection: a `tornado.httputil.HTTPConnection`, and a fast adapter.
+    """One request and its response on a connection: a `tornado.httputil.HTTPConnection` with a fast `respond`.
 
-    After `finish` every other call is an error that touches no later exchange. Futures resolve when the
-    bytes have left for the transport below its high-water mark, and fail with
+    After `finish` any other call is an error and does not affect later exchanges. Futures resolve when the
+    transport's buffer is below its high-water mark again, and fail with
     `tornado.iostream.StreamClosedError` when the client has gone.
     """
 
     status: int
-    """Of the answer, once it has one; else 0."""
+    """The response's status once it has begun; before that 0."""
 
     @property
     def body(self) -> Body:
@@ -80,11 +80,11 @@ class Exchange(Protocol):
 
         `Date` (from the tick's cache) and `Server` are added unless given; `Content-Length` is added
         from *body* unless given or forbidden by the status (1xx, 204, 304). For *is_head* the header
-        describes *body*, which is not sent. Names and values are trusted to be free of CR, LF and NUL:
-        handlers check them as they are set.
+        describes *body*, which is not sent. Names and values must be free of CR, LF and NUL:
+        handlers check them when they are set.
 
         Returns:
-            Whether `drained` would return at once. False is always right, only slower.
+            Whether `drained` would return at once; False is always correct, but costs an await.
         """
         ...
 
@@ -102,25 +102,25 @@ class Exchange(Protocol):
     def finish(self) -> None: ...
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
-        """Have *callback* called once if the client goes before the exchange is finished."""
+        """Set the *callback* for a client that leaves before the exchange is finished; called once."""
 
     def abort(self) -> None:
-        """Close the connection at once, so that a response that cannot be completed is seen as cut."""
+        """Close the connection at once, so that the client sees an incomplete response as truncated."""
 
     def set_max_body_size(self, max_body_size: int, /) -> None:
-        """Let this request's body be up to *max_body_size* bytes."""
+        """Set the limit of this request's body to *max_body_size* bytes."""
 
     def detach(self) -> Any:
         """Leave HTTP: return an IOStream over the same transport, unread bytes included."""
 
     def detach_to(self, successor: "Successor") -> None:
-        """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
+        """Leave HTTP: hand the transport and unread bytes to *successor*; raises as `detach`."""
 
     @property
     def is_finished(self) -> bool: ...
 
     async def drained(self) -> None:
-        """Return when what was written is below the transport's high-water mark.
+        """Return when the transport's buffer is below its high-water mark.
 
         Raises:
             tornado.iostream.StreamClosedError: The client has gone.
@@ -133,5 +133,5 @@ class Successor(asyncio.Protocol):
     __slots__ = ("__weakref__",)
 
     def cut(self) -> None:
-        """Close the connection at once; what has not been sent is lost."""
+        """Close the connection at once, dropping unsent data."""
         raise NotImplementedError

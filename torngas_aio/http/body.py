@@ -1,10 +1,11 @@
-"""A request's body on its way in: `http.base.Body`.
+"""An incoming request body: `http.base.Body`.
 
     protocol ── feed ──► [ pieces ] ── read_all / read_chunk ──► application
-                 ▲          │ over HIGH_WATER and not read: the socket is not read either
-      lengths or chunks     └ unpacked as it is read, so a gzip bomb never grows unread
+                 ▲          │ over HIGH_WATER and not read: reading from the socket pauses
+      Content-Length or     └ decompressed while it is read, so an unread gzip bomb does not expand
+      chunked framing
 
-Limits are looked at when the body is read, not when it arrives: a handler may still raise them in `prepare`.
+Limits are checked when the body is read, not when it arrives: a handler may still raise them in `prepare`.
 """
 
 import asyncio
@@ -21,26 +22,26 @@ from torngas_aio.http.request_parser import CHUNKED
 __all__ = ["HIGH_WATER", "NO_BODY", "EmptyBody", "IncomingBody", "Source"]
 
 HIGH_WATER = 64 * 1024
-"""Bytes of a body that wait for a reader before the socket is left alone."""
+"""Unread bytes of a body above which reading from the socket pauses."""
 
-_SMALL = 4096  # pieces below it are joined, so that a body sent byte by byte takes no more memory than another
+_SMALL = 4096  # bytes; smaller pieces are joined, so that a body sent byte by byte needs no more memory
 
 
 class Source(Protocol):
-    """Where a body comes from: the connection."""
+    """The connection that a body is read from."""
 
     def pause_body(self) -> None:
         """Stop reading from the socket."""
 
     def resume_body(self) -> None:
-        """Go on reading from the socket."""
+        """Resume reading from the socket."""
 
     def send_continue(self) -> None:
-        """Tell the client to send the body it holds back."""
+        """Send `100 Continue`."""
 
 
 class EmptyBody:
-    """The body of a request that has none."""
+    """The body of a request without one."""
 
     __slots__ = ()
 
@@ -65,10 +66,10 @@ class IncomingBody:
     """The body of one request, framed by its length or by chunks.
 
     Attributes:
-        received: Bytes that have arrived, without the coding.
-        deadline: When the whole of it must be there; `NEVER` by default.
-        limit: The largest size, unpacked, that `read_all` and `read_chunk` let pass.
-        is_ended: The last byte has arrived, or the body has failed: nothing more is expected.
+        received: Bytes that have arrived, without chunked framing.
+        deadline: The loop time at which it must be complete; `NEVER` by default.
+        limit: The largest size, decompressed, that `read_all` and `read_chunk` accept.
+        is_ended: The last byte has arrived or the body has failed: no more bytes are expected.
     """
 
     __slots__ = (
@@ -113,7 +114,7 @@ class IncomingBody:
         self._is_read_whole = False
         self._left = max(length, 0)
         self._waiter: asyncio.Future[None] | None = None
-        self._worked = 0  # bytes packed and unpacked since the last turn of the loop
+        self._worked = 0  # compressed and decompressed bytes since the last turn of the loop
         self.length = length
         self.limit = limit
         self.received = 0
@@ -123,16 +124,16 @@ class IncomingBody:
         self.window_received = 0
 
     def unpack(self) -> None:
-        """Hand the body on as gzip unpacks it."""
+        """Decompress the body with gzip while it is read."""
         self._inflater = Inflater(self._chunk_size)
 
     def hold_back(self) -> None:
-        """Note that the client sends nothing before it is told to."""
+        """Note that the client waits for `100 Continue` before it sends the body."""
         self._holds_back = True
 
     @property
     def unpacks(self) -> bool:
-        """Whether what is handed on is not what is sent, but what gzip made of it."""
+        """Whether readers get gzip's output instead of the bytes received."""
         return self._inflater is not None
 
     @property
@@ -142,17 +143,17 @@ class IncomingBody:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the socket is left alone until more of what has arrived is read."""
+        """Whether reading from the socket is paused until some buffered bytes are read."""
         return self._is_paused
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is the client's turn: more should come, and nothing of ours keeps it from coming."""
+        """Whether more bytes are expected from the client and the server is not holding them back."""
         return not (self.is_ended or self._is_paused or self._holds_back)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every byte has arrived and may be had as `data`; what must be unpacked must be read."""
+        """Whether every byte has arrived and `data` holds the body; a compressed body must be read instead."""
         return self.is_ended and self._error is None and self._inflater is None and self.received <= self.limit
 
     @property
@@ -167,7 +168,7 @@ class IncomingBody:
 
     @property
     def missing(self) -> int:
-        """Bytes that are still to come; of a chunked body more than anyone would wait for."""
+        """Bytes that are still to come; for a chunked body a number above every limit."""
         if self.is_ended:
             return 0
         return self._left if self._chunks is None else 1 << 60
@@ -175,8 +176,8 @@ class IncomingBody:
     # The side of the connection
 
     def feed(self, data: bytes) -> bytes:
-        """Take *data* from the wire; return what follows the end of this body."""
-        if self.is_ended:  # it has failed: nothing that follows can be told apart
+        """Process *data* from the connection; return the bytes after the end of this body."""
+        if self.is_ended:  # the body has failed: the start of the next request is unknown
             return b""
         self._holds_back = False
         rest = self._feed_chunks(data) if self._chunks is not None else self._feed_length(data)
@@ -185,7 +186,7 @@ class IncomingBody:
         elif self._buffered > HIGH_WATER and self.is_awaited and not self._is_read_whole:
             self._is_paused = True
             self._source.pause_body()
-        if self._waiter is not None:  # PERF: no call where all of it has come before it is read (benchmarks, form)
+        if self._waiter is not None:  # PERF: no call if the body is complete before it is read (benchmarks, form)
             self._wake()
         return rest
 
@@ -219,7 +220,7 @@ class IncomingBody:
         self._buffered += len(piece)
 
     def fail(self, error: Exception) -> None:
-        """End the body with *error*, which every reader gets from now on."""
+        """End the body with *error*, which every read raises from now on."""
         if self._error is None and not (self.is_ended and isinstance(error, ConnectionError)):
             self._error = error
             self._pieces.clear()
@@ -229,7 +230,7 @@ class IncomingBody:
         self._wake()
 
     def discard(self) -> None:
-        """Drop what is here and what still arrives: this body is not read any more."""
+        """Drop buffered bytes and those that still arrive: this body is not read any more."""
         self._is_discarded = True
         self._pieces.clear()
         self._buffered = 0
@@ -237,11 +238,11 @@ class IncomingBody:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the body ended in an error, so that nothing after it can be read as a request."""
+        """Whether the body ended in an error, so that the bytes after it cannot be parsed as a request."""
         return self._error is not None
 
     def take_raw(self) -> bytes:
-        """Give up what has arrived and was not read, for a stream that takes over the connection."""
+        """Return the unread bytes and discard the rest, for a stream that takes over the connection."""
         data = b"".join(self._pieces)
         self.discard()
         return data
@@ -266,7 +267,7 @@ class IncomingBody:
         try:
             while not self.is_ended:
                 await self._wait()
-        finally:  # a reader that was cancelled wants no more: what arrives is bounded by HIGH_WATER again
+        finally:  # after a cancelled read, buffering is limited by HIGH_WATER again
             self._is_read_whole = False
         if self._error is not None:
             raise self._error
@@ -280,13 +281,13 @@ class IncomingBody:
         try:
             while part := await self.read_chunk():
                 parts.append(part)
-        except asyncio.CancelledError:  # the next reader has them
+        except asyncio.CancelledError:  # keep the parts for the next reader
             self._unpacked = chain(parts, self._unpacked or ())
             raise
         return b"".join(parts)
 
     async def read_chunk(self) -> bytes:
-        """Return the next part; raises as `http.base.Body.read_chunk`."""
+        """Return the next part of the body; raises as `http.base.Body.read_chunk`."""
         while True:
             if self._worked >= TURN_BYTES:
                 self._worked = 0
@@ -305,7 +306,7 @@ class IncomingBody:
             await self._wait()
 
     def _take(self) -> bytes:
-        """Take the next part; b"" when there is none, or when a step unpacked to nothing."""
+        """Remove and return the next part; b"" if there is none, or if a step decompressed to nothing."""
         if self._unpacked is not None:
             part = next(self._unpacked, None)
             if part is not None:

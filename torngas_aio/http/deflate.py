@@ -1,7 +1,7 @@
-"""permessage-deflate (RFC 7692), the server's side, without I/O.
+"""permessage-deflate (RFC 7692) on the server's side, without I/O.
 
-Sec-WebSocket-Extensions ── negotiate_deflate ──► Deflate, and the field value that accepts the offer
-Deflate.compress, Deflate.inflate     payloads of one connection's messages
+Sec-WebSocket-Extensions ── negotiate_deflate ──► Deflate and the accepting field value
+Deflate.compress, Deflate.inflate     message payloads of one connection
 """
 
 import re
@@ -15,7 +15,7 @@ __all__ = ["Deflate", "ProtocolError", "negotiate_deflate"]
 
 
 class ProtocolError(Exception):
-    """The client broke the protocol; the connection is closed with *code*."""
+    """The client violated the protocol; the connection is closed with *code*."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -28,9 +28,9 @@ class Deflate:
     Args:
         level: zlib's compression level, -1 to 9.
         mem_level: zlib's memory level, 1 to 9.
-        window_bits: The base-two logarithm of the window of what is sent, 9 to 15.
-        resets_sent: Each message is compressed by itself: the server keeps no state between messages.
-        resets_received: The client does the same.
+        window_bits: Base-two logarithm of the window for sent messages, 9 to 15.
+        resets_sent: Each sent message is compressed independently: no state is kept between messages.
+        resets_received: The client does the same with its messages.
     """
 
     __slots__ = ("_compressor", "_decompressor", "_settings", "resets_received", "resets_sent")
@@ -41,12 +41,12 @@ class Deflate:
         self._settings = level, mem_level, window_bits
         self.resets_sent = resets_sent
         self.resets_received = resets_received
-        self._compressor: Any = None  # made for the first message: an idle connection holds neither
+        self._compressor: Any = None  # created with the first message, to keep idle connections small
         self._decompressor: Any = None
 
     @property
     def shared_settings(self) -> tuple[int, int, int] | None:
-        """Level, memory level and window, which decide a frame's bytes; None while state is kept between messages."""
+        """Level, memory level and window, which determine a frame's bytes; None if state is kept between messages."""
         return self._settings if self.resets_sent else None
 
     def compress(self, payload: bytes) -> bytes:
@@ -58,10 +58,10 @@ class Deflate:
             if not self.resets_sent:
                 self._compressor = compressor
         data: bytes = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
-        return data[:-4]  # SPEC: RFC 7692 7.2.1: 00 00 ff ff is left out
+        return data[:-4]  # SPEC: RFC 7692 7.2.1: the final 00 00 ff ff is removed
 
     def inflate(self, payload: bytes, max_bytes: int) -> bytes:
-        """Return the message that *payload* was made of.
+        """Return the message of the compressed *payload*.
 
         Raises:
             ProtocolError: It is not deflated (1007), or larger than *max_bytes* (1009).
@@ -73,22 +73,22 @@ class Deflate:
             raise ProtocolError(1007, "A message cannot be inflated.") from None
         if len(message) > max_bytes:
             raise ProtocolError(1009, f"The message is larger than {max_bytes} bytes.")
-        # SPEC: RFC 7692 7.2.3.4: a final block may end a message; what follows begins with a new stream.
+        # SPEC: RFC 7692 7.2.3.4: a message may end in a final block; the next one begins a new stream.
         self._decompressor = None if self.resets_received or decompressor.eof else decompressor
         return message
 
 
 def negotiate_deflate(offers: str, options: Mapping[str, object] | None) -> tuple[Deflate, str] | None:
-    """Return what the first acceptable offer of permessage-deflate leads to, and the field value that accepts it.
+    """Return a `Deflate` for the first acceptable offer of permessage-deflate, and the field value that accepts it.
 
-    An offer that is malformed, or that zlib cannot meet (a window of 8 bits), is declined and the next one looked at.
+    An offer that is malformed, or that zlib cannot meet (a window of 8 bits), is skipped.
 
     Args:
         offers: The client's `Sec-WebSocket-Extensions`.
-        options: `compression_level` and `mem_level`, as `get_compression_options` returns them; None: none is wanted.
+        options: `compression_level` and `mem_level`, as `get_compression_options` returns them; None disables it.
 
     Raises:
-        ValueError: A level is one that zlib does not have.
+        ValueError: zlib does not support a given level.
     """
     if options is None:
         return None
@@ -107,7 +107,7 @@ _value = re.compile(rf'[ \t]*(?:"([^"\\]*)"|({TOKEN}))[ \t]*')
 
 
 def _extensions_of(offers: str) -> list[tuple[str, dict[str, str | None] | None]]:
-    """Return each extension's name and parameters, None where one is given twice; [] for a malformed field."""
+    """Return each extension's name and parameters (None if one is repeated); [] for a malformed field."""
     found: list[tuple[str, dict[str, str | None] | None]] = []
     at = 0
     while at < len(offers) and len(found) < _MAX_OFFERS:
@@ -136,7 +136,7 @@ def _extensions_of(offers: str) -> list[tuple[str, dict[str, str | None] | None]
 
 
 def _accept(parameters: dict[str, str | None], options: Mapping[str, Any]) -> tuple[Deflate, str] | None:
-    """Return what the offer *parameters* leads to; None where it has to be declined. SPEC: RFC 7692 7.1"""
+    """Return the result for the offer *parameters*; None if it must be declined. SPEC: RFC 7692 7.1"""
     answer = "permessage-deflate"
     window_bits = zlib.MAX_WBITS
     for name, value in parameters.items():

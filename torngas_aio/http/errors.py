@@ -1,13 +1,13 @@
-"""Why a request's body cannot be read."""
+"""Errors of reading a request's body."""
 
 __all__ = ["BodyError", "ClientGone"]
 
 
 class BodyError(Exception):
-    """A request's body cannot be read to its end; the connection closes after the answer.
+    """A request's body cannot be read to its end; the connection closes after the response.
 
     Attributes:
-        status: What to answer: 400 malformed, 408 too slow, 413 too large, 415 in a coding that is not supported.
+        status: Of the response: 400 malformed, 408 too slow, 413 too large, 415 in an unsupported coding.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -16,4 +16,4 @@ class BodyError(Exception):
 
 
 class ClientGone(ConnectionError):
-    """The client closed the connection before its request, or our answer, was complete."""
+    """The client closed the connection before its request, or the response, was complete."""

@@ -1,14 +1,14 @@
-"""The exchange: one request and its answer on a connection.
+"""The exchange: one request and its response on a connection.
 
-    respond                          one complete answer, one write             (our handlers)
-    write_headers, write, finish     an answer in parts, framed here            (streams, Tornado's handlers)
-    refuse                           the server's own answer to a bad body
+    respond                          one complete response, one write           (our handlers)
+    write_headers, write, finish     a response in parts, framed here           (streams, Tornado's handlers)
+    refuse                           the server's own response to a bad body
     detach                           another protocol takes over
 
-        OPEN ──► HEADED ──► FINISHED        a finished exchange touches its connection no more
+        OPEN ──► HEADED ──► FINISHED        a finished exchange no longer uses its connection
 
-What the answer says about its length is held: a byte too many or too few closes the connection, for
-the client would take the next answer for a part of this one.
+The length of the body must match the response's head: a byte too many or too few closes the connection,
+because the client would parse the next response at the wrong offset.
 """
 
 import asyncio
@@ -32,33 +32,33 @@ __all__ = ["ExchangeConnection", "HTTPExchange"]
 
 _OPEN, _HEADED, _FINISHED = range(3)
 _SWITCHING = 101
-_MAX_GATHERED = 16 * 1024  # bytes of parts that wait for the end of the loop's turn
-_JOINED_BODY = 64 * 1024  # a longer body is not copied behind its head, but given to the transport beside it
+_MAX_GATHERED = 16 * 1024  # bytes of parts that are buffered until the end of the loop's turn
+_JOINED_BODY = 64 * 1024  # bytes; a longer body is passed to the transport beside its head, not copied behind it
 
 
 class ExchangeConnection(FlowControlledProtocol):
-    """The connection of an exchange, which says what becomes of it after the answer."""
+    """The connection of an exchange, which continues or closes it after the response."""
 
     __slots__ = ()
 
     def must_close(self, body: IncomingBody | EmptyBody) -> bool:
-        """Tell whether the connection cannot serve another request after the one with *body*."""
+        """Return whether the connection cannot serve another request after the one with *body*."""
         raise NotImplementedError
 
     def end_exchange(self, exchange: "HTTPExchange") -> None:
-        """Go on after *exchange*, which is answered."""
+        """Continue after *exchange*, whose response is complete."""
         raise NotImplementedError
 
     def abandon(self, exchange: "HTTPExchange") -> None:
-        """Break off the answer of *exchange*: the client must not take what it has for all of it."""
+        """Abort the response of *exchange*, so that the client sees it as truncated."""
         raise NotImplementedError
 
     def send_refusal(self, status: int, reason: str, *, is_head: bool) -> None:
-        """Send the server's own answer, after which the connection is to be closed."""
+        """Send the server's own response and close the connection after it."""
         raise NotImplementedError
 
     def limit_body_time(self, body: IncomingBody, seconds: float) -> None:
-        """Give *body* no more than *seconds* from now."""
+        """Set the deadline of *body* to *seconds* from now."""
         raise NotImplementedError
 
     @property
@@ -67,7 +67,7 @@ class ExchangeConnection(FlowControlledProtocol):
         raise NotImplementedError
 
     def hand_over(self, exchange: "HTTPExchange", successor: Successor) -> None:
-        """Give the transport to *successor*, with everything that was read and not used.
+        """Hand the transport to *successor*, with all bytes that were read and not used.
 
         Raises:
             StreamClosedError: The client has gone.
@@ -79,20 +79,20 @@ class HTTPExchange(HTTPConnection):
     """A `http.base.Exchange` on our own server.
 
     Attributes:
-        body: The request's body on its way in.
+        body: The incoming body of the request.
         context: The client: `remote_ip`, `protocol`, `address`; the name is Tornado's.
-        keeps_alive: Whether the connection stays open for another request after this answer.
-        status: Of the answer, once it has one; else 0.
+        keeps_alive: Whether the connection stays open for another request after this response.
+        status: The response's status once it has begun; before that 0.
     """
 
-    # Class attributes stand in until something changes them: most exchanges never do.
+    # Class attributes are the initial values: most exchanges never change them.
     _callback: Callable[[], Any] | None = None
     _is_chunking = False
-    _body_bytes_left: int | None = None  # of an answer in parts; None: of unknown length
-    _gathered: bytearray | None = None  # parts that leave when this turn of the loop ends; None: nothing was sent in it
-    _is_head_missing = False  # `write_headers` was called, and sent nothing
+    _body_bytes_left: int | None = None  # of a response in parts; None: of unknown length
+    _gathered: bytearray | None = None  # parts sent when this turn of the loop ends; None: nothing sent in this turn
+    _is_head_missing = False  # `write_headers` was called but did not send the head
     is_detached = False
-    swept_from = 5.0  # seconds: time limits of so many or more are left to the server's sweep, one second apart
+    swept_from = 5.0  # seconds: time limits from this length on are checked by the server's sweep, once a second
 
     def __init__(
         self, protocol: ExchangeConnection, head: PlainHead, body: IncomingBody | EmptyBody, context: Peer
@@ -108,7 +108,7 @@ class HTTPExchange(HTTPConnection):
             self._is_http11 = head.version == "HTTP/1.1"
             self.keeps_alive = head.keeps_alive
 
-    # The whole answer at once
+    # A complete response
 
     def respond(
         self,
@@ -120,14 +120,14 @@ class HTTPExchange(HTTPConnection):
     ) -> bool:
         """Send one complete response and finish; see `http.base.Exchange.respond`.
 
-        Where the client has gone, nothing is sent and nothing raised.
+        If the client has gone, nothing is sent and nothing raised.
 
         Args:
             headers: Names in Http-Header-Case, as `HTTPHeaders` holds them.
 
         Raises:
-            HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; nothing was
-                sent, and another answer may be.
+            HTTPOutputError: *body* does not match its Content-Length, or *status* allows none. Nothing was
+                sent; another response may be.
         """
         if self._stage:
             raise RuntimeError("The answer to this request has been given; respond() came too late.")
@@ -165,7 +165,7 @@ class HTTPExchange(HTTPConnection):
         return not protocol.is_writing_paused
 
     def _add_managed_header(self, name: str, value: str, head: str) -> str:
-        """Return *head* with what a header of `MANAGED` leads to."""
+        """Apply one header of `MANAGED`; return the new *head*."""
         if name == "Connection":
             if "close" in value.lower():
                 self.keeps_alive = False
@@ -173,12 +173,12 @@ class HTTPExchange(HTTPConnection):
             return head if value.lower() == "keep-alive" else f"{head}Connection: {value}\r\n"
         if name == "Transfer-Encoding":
             return head  # the framing is decided here
-        # Date or Server: the handler's own, in place of the server's
+        # The handler's Date or Server replaces the server's.
         kept = [line for line in head.split("\r\n") if not line.startswith(f"{name}: ")]
         return "\r\n".join(kept) + f"{name}: {value}\r\n"
 
     def _length_line(self, status: int, body: bytes, length: str | None, is_head: bool) -> str:
-        """Return the line for the length, once it is sure that it will be true."""
+        """Return the Content-Length line, after checking the length."""
         check_length(status, length, body, is_head=is_head)
         is_told = length is not None and (status == 304 or allows_body(status))
         return f"Content-Length: {length}\r\n" if is_told else ""
@@ -197,19 +197,20 @@ class HTTPExchange(HTTPConnection):
             return "Connection: close\r\n"
         return "" if self._is_http11 else "Connection: keep-alive\r\n"
 
-    # The answer in parts
+    # A response in parts
 
     def write_headers(
         self, start_line: ResponseStartLine | RequestStartLine, headers: HTTPHeaders, chunk: bytes | None = None
     ) -> "asyncio.Future[None]":
-        """Send the head of an answer and, with it, its first *chunk*.
+        """Send the head of a response together with its first *chunk*.
 
         Without Content-Length the body is sent in chunks; to an HTTP/1.0 client it ends with the connection.
-        An informational status (1xx, save 101) is sent beside the answer, which is still to come.
+        An informational status (1xx, except 101) is sent at once, before the response itself.
 
         Raises:
-            ValueError: A name or value would break out of its line.
-            HTTPOutputError: *chunk* is longer than the answer may be.
+            ValueError: A name or value contains a line break or NUL.
+            HTTPOutputError: *chunk* is longer than Content-Length allows.
+                Nothing was sent; another head may be.
                 Nothing was sent then, and another head may be.
         """
         assert isinstance(start_line, ResponseStartLine)
@@ -236,7 +237,7 @@ class HTTPExchange(HTTPConnection):
         return self._protocol.drain()
 
     def _choose_framing(self, status: int, headers: HTTPHeaders) -> None:
-        """Decide how the end of the body will be known, and say so in *headers*."""
+        """Decide how the end of the body is marked, and set *headers* accordingly."""
         is_head = self._head.method == "HEAD"
         length = headers.get("Content-Length")
         self._body_bytes_left = None
@@ -259,12 +260,12 @@ class HTTPExchange(HTTPConnection):
     def write(self, chunk: bytes) -> "asyncio.Future[None]":
         """Send the next part of the body.
 
-        The first part of each turn of the loop leaves at once, further small ones together when the turn ends.
+        The first part in each turn of the loop is sent at once; later small ones are sent together at its end.
 
-        Before `write_headers` it is taken, as Tornado does, for a head that the caller wrote.
+        Called before `write_headers`, it sends *chunk* as a head written by the caller, as Tornado does.
 
         Raises:
-            HTTPOutputError: More than Content-Length allows, or a body where there is none; the connection is
+            HTTPOutputError: More than Content-Length allows, or a body where none is allowed; the connection is
                 closed.
         """
         if self._stage == _FINISHED:
@@ -277,10 +278,10 @@ class HTTPExchange(HTTPConnection):
             self._send_part(self._frame_chunk(chunk))
         if protocol.is_gone or protocol.is_writing_paused:
             return protocol.drain()
-        return protocol.server_state.done  # PERF: as `drain`, without the call (benchmarks, events)
+        return protocol.server_state.done  # PERF: same as `drain`, without the call (benchmarks, events)
 
     def _send_part(self, data: bytes) -> None:
-        """Send *data*, or gather it with what else this turn of the loop brings.
+        """Send *data*, or buffer it with other parts of this turn of the loop.
 
         PERF: each write is a system call: 58 % of a stream of 100 events (benchmarks, events).
         """
@@ -300,7 +301,7 @@ class HTTPExchange(HTTPConnection):
         self._gathered = None
 
     def _send_gathered(self, last: bytes = b"") -> None:
-        """Send what has been gathered, and *last* with it."""
+        """Send the buffered parts followed by *last*."""
         if self._gathered:
             last = bytes(self._gathered) + last
             self._gathered.clear()
@@ -309,13 +310,13 @@ class HTTPExchange(HTTPConnection):
 
     @property
     def can_send_files(self) -> bool:
-        """Whether `send_file` may follow; where not, read the file and `write` it."""
+        """Whether `send_file` may follow; otherwise read the file and `write` it."""
         return not self._is_chunking and self._protocol.can_send_files
 
     async def send_file(self, descriptor: int, start: int, count: int) -> None:
         """Send *count* bytes of an open file, from *start* on, as the next part of the body.
 
-        Broken off, by an error or by being cancelled, it closes the connection.
+        An error or cancellation closes the connection.
 
         Raises:
             HTTPOutputError: More than Content-Length allows, or more than the file holds.
@@ -330,7 +331,7 @@ class HTTPExchange(HTTPConnection):
         try:
             missing = await self._protocol.send_file(descriptor, start, count)
         except StreamClosedError:
-            raise  # `finish` ends the exchange, as after a `write` that came too late
+            raise  # `finish` ends the exchange, as after a late `write`
         except BaseException:
             self.abort()
             raise
@@ -367,7 +368,7 @@ class HTTPExchange(HTTPConnection):
         self._finish()
 
     def refuse(self, status: int, reason: str) -> None:
-        """Answer for the application, which cannot: the request could not be read. The connection closes."""
+        """Send the server's own response, because the application could not read the request; close the connection."""
         if self._stage == _OPEN and not self._protocol.is_gone:
             self.status = status
             self._protocol.send_refusal(status, reason, is_head=self._head.method == "HEAD")
@@ -377,7 +378,7 @@ class HTTPExchange(HTTPConnection):
             self.abort()
 
     def abort(self) -> None:
-        """Break the answer off: the connection closes at once, so that what is missing is seen to be missing."""
+        """Abort the response and close the connection at once, so that the client sees it as truncated."""
         self.keeps_alive = False
         if self._stage != _FINISHED:
             self._send_gathered()
@@ -386,13 +387,13 @@ class HTTPExchange(HTTPConnection):
             self._protocol.abandon(self)
 
     def _refuse_headless(self) -> None:
-        """Break off an answer that goes on although its head could not be sent."""
+        """Abort a response that is continued although its head could not be sent."""
         if self._is_head_missing and self._stage == _OPEN:
             self.abort()
             raise HTTPOutputError("The head of this answer could not be sent: nothing may follow it.")
 
     def _fail(self, message: str) -> NoReturn:
-        if self._stage != _OPEN:  # else another answer may be given
+        if self._stage != _OPEN:  # while it is open, another response may still be sent
             self.abort()
         raise HTTPOutputError(message)
 
@@ -401,7 +402,7 @@ class HTTPExchange(HTTPConnection):
         self._callback = None
         self._protocol.end_exchange(self)
 
-    # What is asked about it
+    # State
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -410,12 +411,12 @@ class HTTPExchange(HTTPConnection):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the answer is complete, broken off, or no longer wanted."""
+        """Whether the response is complete, aborted, or not needed any more."""
         return self._stage == _FINISHED
 
     @property
     def has_begun(self) -> bool:
-        """Whether bytes of the answer have left."""
+        """Whether bytes of the response have been sent."""
         return self._stage != _OPEN
 
     @property
@@ -424,17 +425,17 @@ class HTTPExchange(HTTPConnection):
         return self._protocol.stream
 
     async def drained(self) -> None:
-        """Return when what was written is below the transport's high-water mark.
+        """Return when the transport's buffer is below its high-water mark.
 
         Raises:
             StreamClosedError: The client has gone.
         """
         protocol = self._protocol
-        is_given = self._stage == _FINISHED and self.status > 0  # the connection may be closing, as it said then
+        is_given = self._stage == _FINISHED and self.status > 0  # the connection may be closing after this response
         await (protocol.drained() if is_given else protocol.drain())
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
-        """Have *callback* called once if the client goes before the exchange is finished."""
+        """Set the *callback* for a client that leaves before the exchange is finished; called once."""
         if self._stage == _FINISHED:
             return
         if callback is not None and self._protocol.is_gone:
@@ -443,18 +444,18 @@ class HTTPExchange(HTTPConnection):
             self._callback = callback
 
     def client_left(self) -> None:
-        """Tell the close callback that the client has gone; called once, by the connection."""
+        """Call the close callback: the client has gone. Called once, by the connection."""
         callback, self._callback = self._callback, None
         if callback is not None:
             callback()
 
     def set_max_body_size(self, max_body_size: int) -> None:
-        """Let this request's body be up to *max_body_size* bytes."""
+        """Set the limit of this request's body to *max_body_size* bytes."""
         if isinstance(self.body, IncomingBody):
             self.body.limit = max_body_size
 
     def set_body_timeout(self, timeout: float) -> None:
-        """Give this request's body *timeout* seconds from now."""
+        """Set the deadline of this request's body to *timeout* seconds from now."""
         if isinstance(self.body, IncomingBody):
             self._protocol.limit_body_time(self.body, timeout)
 
@@ -470,7 +471,7 @@ class HTTPExchange(HTTPConnection):
         return stream
 
     def detach_to(self, successor: Successor) -> None:
-        """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
+        """Leave HTTP: hand the transport and unread bytes to *successor*; raises as `detach`."""
         if self._stage == _FINISHED and self.status != _SWITCHING:
             if not self.status:  # nothing could be sent
                 raise StreamClosedError

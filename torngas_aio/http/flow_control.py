@@ -1,9 +1,9 @@
-"""The transport of one connection: what goes out, back-pressure both ways, and clients that do not read.
+"""The transport of one connection: output, back-pressure in both directions, and clients that do not read.
 
-send ──► transport ── full: pause_writing ──► `drain` waits, a deadline runs
-                   └─ lower: resume_writing ──► writers go on
-send_file ──► `sendfile` on a duplicate of the socket, once the transport is empty; waits and ends as `send`
-pause_reading, resume_reading     how much comes in
+send ──► transport ── buffer full: pause_writing ──► `drain` waits, a deadline runs
+                   └─ buffer lower: resume_writing ──► writers continue
+send_file ──► `sendfile` on a duplicate of the socket, once the transport's buffer is empty; waits and ends as `send`
+pause_reading, resume_reading     back-pressure on input
 """
 
 import asyncio
@@ -23,31 +23,31 @@ __all__ = ["FlowControlledProtocol", "queued_bytes"]
 try:
     import fcntl
     import termios
-except ImportError:  # not on this system: progress is then seen later, when the system takes more
-    _ask = None
+except ImportError:  # not on this system: progress is noticed later, when the kernel accepts more bytes
+    _queue_request = None
 else:
-    _ask = getattr(termios, "TIOCOUTQ", None)
+    _queue_request = getattr(termios, "TIOCOUTQ", None)
 
 
 _int = struct.Struct("i")
-_sendfile = getattr(os, "sendfile", None)  # the socket never waits, the file is in the system's cache or read ahead
-_FILE_STEP = 512 * 1024  # bytes of a file that are sent in one turn of the loop
+_sendfile = getattr(os, "sendfile", None)  # the socket does not block, and the file is cached or read ahead
+_FILE_STEP = 512 * 1024  # bytes of a file sent in one turn of the loop
 
 
 def queued_bytes(sock: Any) -> int:
-    """Return how many bytes the other side has not acknowledged; 0 where the system does not tell."""
-    if _ask is None or sock is None:
+    """Return how many bytes the peer has not acknowledged; 0 if the system does not report it."""
+    if _queue_request is None or sock is None:
         return 0
     try:
-        size: int = _int.unpack(fcntl.ioctl(sock.fileno(), _ask, b"\0\0\0\0"))[0]  # pyright: ignore[reportPossiblyUnboundVariable]
-    except (OSError, ValueError):  # closed meanwhile
+        size: int = _int.unpack(fcntl.ioctl(sock.fileno(), _queue_request, b"\0\0\0\0"))[0]  # pyright: ignore[reportPossiblyUnboundVariable]
+    except (OSError, ValueError):  # closed in the meantime
         return 0
     return size
 
 
 def _family_of(address: object, transport: asyncio.BaseTransport) -> int | None:
-    """Return the family of the socket of *transport*, whose other side has *address*; None where neither tells."""
-    # PERF: uvloop asks the system for the socket: -2 us a connection (benchmarks, connect)
+    """Return the address family of *transport*, whose peer is *address*; None if it is unknown."""
+    # PERF: uvloop makes a system call for the socket: -2 us a connection (benchmarks, connect)
     if is_list_or_tuple(address) and isinstance(address[0], str):
         return socket.AF_INET if len(address) == 2 else socket.AF_INET6
     found: socket.socket | None = transport.get_extra_info("socket")
@@ -58,13 +58,13 @@ class FlowControlledProtocol(asyncio.Protocol):
     """A connection's transport, with back-pressure both ways and a deadline for clients that do not read.
 
     Attributes:
-        server_state: What it shares with the server's other connections.
-        transport: The loop's; `write` is its method.
-        context: The peer; of a single request, behind a proxy, ask its exchange.
-        is_gone: Nothing can be sent any more.
-        is_lost: Nor can what the transport still holds arrive.
-        is_writing_paused: The transport holds more than its high-water mark.
-        sent: Bytes given to the transport.
+        server_state: State shared with the server's other connections.
+        transport: The loop's transport; `write` is its method.
+        context: The peer of the connection; behind a proxy, the client of a request is its exchange's `context`.
+        is_gone: Nothing more can be sent.
+        is_lost: Buffered data cannot reach the peer any more either.
+        is_writing_paused: The transport's buffer is above its high-water mark.
+        sent: Bytes passed to the transport.
     """
 
     __slots__ = (
@@ -101,10 +101,10 @@ class FlowControlledProtocol(asyncio.Protocol):
         self._taken = 0
         self._taken_at = 0.0
 
-    # The transport speaks
+    # Callbacks of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take up the connection."""
+        """Set up the connection."""
         self.transport = transport
         self.write = self.transport.write
         is_tls = transport.get_extra_info("ssl_object") is not None
@@ -114,27 +114,27 @@ class FlowControlledProtocol(asyncio.Protocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the waiting of every writer: without an error the transport was closed once its last byte was taken."""
+        """Release every waiting writer; without an error, the kernel took the last byte before the transport closed."""
         self.is_gone = self.is_lost = True
         self._write_deadline = NEVER
         self._release_writers(has_failed=exc is not None)
 
     def pause_writing(self) -> None:
-        """Note that the client reads slower than we write."""
+        """Note that the client reads slower than the server writes."""
         self.is_writing_paused = True
-        if self._write_deadline is NEVER:  # else it is watched since an earlier pause
+        if self._write_deadline is NEVER:  # otherwise an earlier pause has set it
             self._watch_writing()
 
     def resume_writing(self) -> None:
-        """Let writers go on."""
+        """Let waiting writers continue."""
         self.is_writing_paused = False
         self._release_writers(has_failed=False)
 
-    # Out
+    # Output
 
     def send(self, data: bytes) -> None:
-        """Write a part of an answer; `drain` tells whether it can arrive."""
-        if self.transport.is_closing():  # broken, which the loop will tell us in its next turn
+        """Write a part of a response; `drain` fails if it cannot arrive."""
+        if self.transport.is_closing():  # broken: the loop calls `connection_lost` in its next turn
             self.is_gone = True
             return
         self.sent += len(data)
@@ -147,12 +147,12 @@ class FlowControlledProtocol(asyncio.Protocol):
         return _sendfile is not None and extra("ssl_object") is None and extra("socket") is not None
 
     async def send_file(self, descriptor: int, start: int, count: int) -> int:
-        """Send *count* bytes of an open file from *start* on, without a copy of them here.
+        """Send *count* bytes of an open file, beginning at *start*, without copying them into this process.
 
-        A client that does not take them in time is cut off, as with `send`. Nothing else may be sent meanwhile.
+        A client that reads too slowly is disconnected, as with `send`. Nothing else may be sent meanwhile.
 
         Returns:
-            How many bytes the file was too short.
+            How many bytes are missing because the file is too short.
 
         Raises:
             OSError: The file cannot be read.
@@ -163,7 +163,7 @@ class FlowControlledProtocol(asyncio.Protocol):
         if self.is_gone or self.transport.is_closing():
             self.is_gone = True
             raise StreamClosedError
-        # The loop lets no other code wait for the transport's own descriptor, and uvloop has no `loop.sendfile`.
+        # The loop lets no other code wait for the transport's own descriptor, and uvloop lacks `loop.sendfile`.
         out = os.dup(self.transport.get_extra_info("socket").fileno())
         try:
             while count:
@@ -190,14 +190,14 @@ class FlowControlledProtocol(asyncio.Protocol):
 
     async def _empty_transport(self) -> None:
         if self.transport.get_write_buffer_size():
-            self.transport.set_write_buffer_limits(high=0)  # pauses us, until it is empty
+            self.transport.set_write_buffer_limits(high=0)  # pauses writing until the buffer is empty
             try:
                 await self.drain()
             finally:
                 self.transport.set_write_buffer_limits()
 
     async def _writable(self, descriptor: int) -> None:
-        """Return when the system takes more; until then we are paused, and the deadline runs."""
+        """Return when the kernel accepts more bytes; until then writing is paused and the deadline runs."""
         loop = self.server_state.loop
         self.pause_writing()
         loop.add_writer(descriptor, self.resume_writing)
@@ -208,11 +208,11 @@ class FlowControlledProtocol(asyncio.Protocol):
             self.is_writing_paused = False
 
     def drain(self) -> "asyncio.Future[None]":
-        """Return a future that is done when the transport holds little enough and more may be written."""
+        """Return a future that is done when more may be written: the buffer is below its high-water mark."""
         return self.failed() if self.is_gone else self.drained()
 
     def drained(self) -> "asyncio.Future[None]":
-        """Return a future that is done when the transport holds little enough, also while it is being closed."""
+        """Return a future that is done when the buffer is below its high-water mark, even while closing."""
         if self.is_lost:
             return self.failed()
         if not self.is_writing_paused:
@@ -224,13 +224,13 @@ class FlowControlledProtocol(asyncio.Protocol):
         return waiter
 
     def failed(self) -> "asyncio.Future[None]":
-        """Return a future that says that the client has gone; it need not be looked at."""
+        """Return a future that fails because the client has gone; it need not be awaited."""
         future: asyncio.Future[None] = self.server_state.loop.create_future()
         _fail(future)
         return future
 
     def cut(self) -> None:
-        """Close at once, whatever is going on."""
+        """Close the connection at once, dropping unsent data."""
         self.is_gone = self.is_lost = True
         self.transport.abort()
         self._release_writers(has_failed=True)
@@ -245,7 +245,7 @@ class FlowControlledProtocol(asyncio.Protocol):
             else:
                 waiter.set_result(None)
 
-    # In
+    # Input
 
     def _pause_reading(self) -> None:
         if not self._is_reading_paused and not self.transport.is_closing():
@@ -261,9 +261,9 @@ class FlowControlledProtocol(asyncio.Protocol):
     # Clients that do not read
 
     def check_writing(self, now: float) -> None:
-        """Cut off a client that has taken nothing, or next to nothing, of what waits for it for `write_timeout`.
+        """Disconnect a client that reads nothing, or less than `min_rate`, for `write_timeout`.
 
-        Once there was more than the system takes at once, this goes on until all of it has arrived.
+        Once output had to be buffered, this applies until all of it is acknowledged.
         """
         if self._write_deadline is NEVER:
             if self.transport.get_write_buffer_size():
@@ -278,9 +278,9 @@ class FlowControlledProtocol(asyncio.Protocol):
             self._taken, self._taken_at = taken, now
         timeout = self.server_state.limits.write_timeout
         if now >= self._taken_at + timeout or now >= self._write_deadline:
-            self._judge_writing(now, timeout)
+            self._enforce_write_rate(now, timeout)
 
-    def _judge_writing(self, now: float, timeout: float) -> None:
+    def _enforce_write_rate(self, now: float, timeout: float) -> None:
         if (
             now < self._taken_at + timeout
             and self._taken - self._write_mark >= self.server_state.limits.min_rate * timeout
@@ -296,10 +296,10 @@ class FlowControlledProtocol(asyncio.Protocol):
         self._taken_at = self.server_state.loop.time()
 
     def _waiting(self) -> int:
-        """Bytes that the client has not taken: those in the transport, and those in the system's queue.
+        """Return the bytes that the client has not received: in the transport's buffer and in the kernel's queue.
 
-        The system takes more from us only when a third of its queue, easily a megabyte, is free again: a slow
-        but steady reader would look dead without it.
+        The kernel accepts more bytes only when a third of its queue, easily a megabyte, is free again. Without
+        counting the queue, a slow but steady reader would appear stalled.
         """
         return int(self.transport.get_write_buffer_size()) + queued_bytes(self.transport.get_extra_info("socket"))
 
@@ -309,4 +309,4 @@ class FlowControlledProtocol(asyncio.Protocol):
 
 def _fail(future: "asyncio.Future[None]") -> None:
     future.set_exception(StreamClosedError())
-    future.exception()  # looked at: the caller need not
+    future.exception()  # retrieved, so that asyncio does not warn if it is never awaited

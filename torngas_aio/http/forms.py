@@ -1,8 +1,8 @@
-"""Form bodies taken apart: `application/x-www-form-urlencoded` and `multipart/form-data`. SPEC: RFC 7578, RFC 2046 5.1
+"""Parsing of form bodies: `application/x-www-form-urlencoded` and `multipart/form-data`. SPEC: RFC 7578, RFC 2046 5.1
 
-    parse_form       a body in memory ──► arguments and files, as Tornado's handlers hand them out
+    parse_form       a body in memory ──► arguments and files, as Tornado's handlers provide them
     parse_urlencoded a body or a query ──► arguments
-    parts_of         bytes or a mapped file ──► where the content of each part lies
+    parts_of         bytes or a mapped file ──► the position of each part's content
 
 Media types and parameter names are case-insensitive.
 """
@@ -34,20 +34,20 @@ __all__ = [
 ]
 
 MAX_FIELDS = 1000
-MAX_FORM_BYTES = 4 * 1024 * 1024  # of x-www-form-urlencoded, which is decoded on the loop: about 40 ms
+MAX_FORM_BYTES = 4 * 1024 * 1024  # of an urlencoded form, which is decoded on the event loop: about 40 ms
 _URLENCODED, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _MAX_PARTS = 100
-# SPEC: RFC 8187 3.2.1, RFC 5987; Python's other codecs may be no text encodings, or quadratic as punycode is
+# SPEC: RFC 8187 3.2.1, RFC 5987; Python's other codecs may not be text encodings, or be quadratic as punycode
 _CHARSETS = frozenset({"", "utf-8", "utf8", "iso-8859-1", "latin1", "latin-1", "us-ascii"})
 _MAX_PART_HEADER = 10 * 1024
-_STEP = 1024 * 1024  # bytes searched at a time: `find` holds the interpreter's lock
+_STEP = 1024 * 1024  # bytes searched in one call: `find` holds the GIL
 
 Arguments = dict[str, list[bytes]]
 Files = dict[str, list[HTTPFile]]
 Headers = HTTPHeaders | HeaderView
-# Escapes are =XX there, and plain "=" is written "%", until the text is decoded.
+# In quoted-printable text an escape is =XX; a plain "=" is written as "%" until the text is decoded.
 _TO_QUOTED_PRINTABLE, _FROM_QUOTED_PRINTABLE = bytes.maketrans(b"+%=", b" =%"), bytes.maketrans(b"=%", b"%=")
-# "=" that begins no escape, or that of a separator: "&" or "="
+# A "=" that does not begin an escape, or that begins the escape of a separator, "&" or "="
 _is_irregular = re.compile(rb"=(?!2[0-57-9A-Fa-f]|3[0-9A-CEFa-cef]|[014-9A-Fa-f][0-9A-Fa-f])").search
 _parameters = re.compile(r';[ \t]*([^\s;="]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;"]*)').findall
 _tail = re.compile(rb"--|[ \t]{0,64}\r\n").match
@@ -55,7 +55,7 @@ _tail = re.compile(rb"--|[ \t]{0,64}\r\n").match
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a multipart body, whose content lies between *start* and *end*."""
+    """One part of a multipart body, with its content between *start* and *end*."""
 
     name: str
     filename: str | None
@@ -70,7 +70,7 @@ def is_form(headers: Headers) -> bool:
 
 
 def check_coding(headers: Headers) -> None:
-    """Raise BodyError 415 where the body has a Content-Encoding that was not taken off; `identity` is none."""
+    """Raise BodyError 415 if the body still has a Content-Encoding other than `identity`."""
     field = headers.get("Content-Encoding", "")
     for coding in field.split(",") if field else ():
         if coding.strip().lower() not in {"", "identity"}:
@@ -78,10 +78,10 @@ def check_coding(headers: Headers) -> None:
 
 
 def parse_form(headers: Headers, body: bytes) -> tuple[Arguments, Files]:
-    """Return the fields of the form that *body* is, and its files; other media types give none.
+    """Return the fields and files of the form in *body*; both are empty for other media types.
 
     Raises:
-        HTTPInputError: The body is not what its Content-Type says.
+        HTTPInputError: The body does not match its Content-Type.
         BodyError: 415: it has a Content-Encoding. 413: it is urlencoded and larger than `MAX_FORM_BYTES`.
     """
     if media_type_of(headers) == _URLENCODED:
@@ -106,14 +106,14 @@ def parse_form(headers: Headers, body: bytes) -> tuple[Arguments, Files]:
 
 
 def parse_urlencoded(encoded: bytes, max_fields: int) -> Arguments:
-    """Return the values of each field, blank ones too, as `tornado.escape.parse_qs_bytes` does.
+    """Return the values of each field, including empty ones, as `tornado.escape.parse_qs_bytes` does.
 
     Raises:
         ValueError: There are more than *max_fields* fields.
     """
     if encoded.count(b"&") >= max_fields:
         raise ValueError("Max number of fields exceeded")
-    # PERF: unquoted once, before it is split: -18 us for 20 fields (benchmarks, form)
+    # PERF: unquoted once, before splitting: -18 us for 20 fields (benchmarks, form)
     quoted = encoded.translate(_TO_QUOTED_PRINTABLE)
     if _is_irregular(quoted) is None:
         text = a2b_qp(quoted.replace(b"=25", b"=3D")).translate(_FROM_QUOTED_PRINTABLE)
@@ -128,16 +128,16 @@ def parse_urlencoded(encoded: bytes, max_fields: int) -> Arguments:
 
 
 def refuse_urlencoded(headers: Headers, limit: int) -> None:
-    """Raise BodyError 413 where the body, which is larger than *limit* bytes, is an urlencoded form."""
+    """Raise BodyError 413 if the body is an urlencoded form; the caller found it larger than *limit* bytes."""
     if media_type_of(headers) == _URLENCODED:
         raise BodyError(413, f"A form without files has at most {limit} bytes.")
 
 
 def boundary_of(headers: Headers) -> bytes | None:
-    """Return the boundary of a multipart form; None for a body of another type.
+    """Return the boundary of a multipart form; None for another media type.
 
     Raises:
-        HTTPInputError: There is none.
+        HTTPInputError: The Content-Type has no boundary.
         BodyError: 415: the body has a Content-Encoding.
     """
     if media_type_of(headers) != _MULTIPART:
@@ -150,10 +150,10 @@ def boundary_of(headers: Headers) -> bytes | None:
 
 
 def parts_of(data: Any, boundary: bytes) -> Iterator[Part]:
-    """Yield the parts of *data*, bytes or a memory map; what stands before the first boundary is skipped.
+    """Yield the parts of *data*, bytes or a memory map; bytes before the first boundary are skipped.
 
     Raises:
-        HTTPInputError: It is not a multipart form, or has more than 100 parts, or a part's header is over 10 KiB.
+        HTTPInputError: Not a multipart form, more than 100 parts, or a part's header over 10 KiB.
     """
     delimiter = b"--" + boundary
     at = 0 if data[: len(delimiter)] == delimiter and _tail(data, len(delimiter)) else _next(data, delimiter, 0)
@@ -173,7 +173,7 @@ def parts_of(data: Any, boundary: bytes) -> Iterator[Part]:
 
 
 def _next(data: Any, delimiter: bytes, start: int) -> int:
-    """Return where the next line that is *delimiter* begins."""
+    """Return the start of the next line that consists of *delimiter*."""
     line = b"\r\n" + delimiter
     size = len(data)
     while start < size:
@@ -183,7 +183,7 @@ def _next(data: Any, delimiter: bytes, start: int) -> int:
             start = stop
         elif _tail(data, found + len(line)):
             return int(found + 2)
-        else:  # a longer word
+        else:  # a longer line that begins with the delimiter
             start = found + 1
     raise HTTPInputError("Invalid multipart/form-data: no final boundary found")
 
@@ -211,12 +211,12 @@ def _fields_of(header: bytes) -> dict[str, str]:
 
 
 def media_type_of(headers: Headers) -> str:
-    """Return the media type of the body in small letters, without parameters; "" where none is given."""
+    """Return the media type of the body in lower case, without parameters; "" if there is none."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _parameters_of(value: str) -> dict[str, str]:
-    """Return the parameters of a header value by lower-case name; `name*=UTF-8''...` goes before `name=`."""
+    """Return the parameters of a header value by lower-case name; `name*=UTF-8''...` takes precedence over `name=`."""
     found = {name.lower(): _unquoted(text) for name, text in _parameters(value)}
     for name in [name for name in found if name.endswith("*")]:
         charset, _, rest = found.pop(name).partition("'")

@@ -1,12 +1,12 @@
-"""WebSocket messages as bytes, without I/O: the server's side of RFC 6455, with the compression of `deflate`.
+"""WebSocket messages from and to bytes, without I/O: the server's side of RFC 6455, with compression (`deflate`).
 
     bytes ── feed ──► MessageReader ── next ──► (TEXT, str) (BINARY, bytes) (PING, bytes) (PONG, bytes)
                            │                    (CLOSE, (code, reason))
-                           └─ ProtocolError(code): what the close frame of the answer says
+                           └─ ProtocolError(code): the code of the close frame to send
     frame_of(opcode, payload) ──► bytes
 
-A text that is not UTF-8 is refused as soon as its first bad byte has arrived, a message that is too large as soon as a
-frame's header says so.
+Invalid UTF-8 is refused as soon as its first bad byte has arrived, a message that is too large as soon as its
+frame's header has arrived.
 """
 
 import codecs
@@ -43,7 +43,7 @@ _IS_CONTROL = 0x8
 _MAX_CONTROL = 125
 _WHOLE_MESSAGES = frozenset({0x81, 0x82})  # first bytes: final, not compressed, text or binary
 
-# SPEC: RFC 6455 7.4 and the IANA registry: what may stand in a close frame. 1004-1006 and 1015 never may.
+# SPEC: RFC 6455 7.4 and the IANA registry: codes allowed in a close frame; 1004-1006 and 1015 never are.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
 _medium_header = struct.Struct("!BBH").pack
@@ -52,12 +52,12 @@ _code = struct.Struct("!H")
 
 
 def is_close_code(code: int) -> bool:
-    """Return whether *code* may stand in a close frame."""
+    """Return whether *code* is allowed in a close frame."""
     return code in _CLOSE_CODES or 3000 <= code < 5000
 
 
 def frame_of(opcode: int, payload: bytes, *, is_compressed: bool = False) -> bytes:
-    """Return one whole, unmasked frame."""
+    """Return one complete, unmasked frame."""
     first = _FINAL | opcode | (_COMPRESSED if is_compressed else 0)
     size = len(payload)
     if size < 126:
@@ -71,7 +71,7 @@ def close_frame(code: int | None = None, reason: str | None = None) -> bytes:
     """Return a close frame.
 
     Args:
-        code: None for a frame without one, or 1000 where a reason is given.
+        code: None for a frame without one, or for 1000 if a reason is given.
 
     Raises:
         ValueError: *code* may not be sent, or *reason* is longer than 123 bytes in UTF-8.
@@ -91,11 +91,11 @@ def close_frame(code: int | None = None, reason: str | None = None) -> bytes:
 
 
 class MessageReader:
-    """Takes a client's bytes and gives its messages, each whole.
+    """An incremental parser from a client's bytes to complete messages.
 
     Args:
-        max_message_bytes: A larger message, before or after it is inflated, is a `ProtocolError` 1009.
-        deflate: What was negotiated with the client, if anything.
+        max_message_bytes: A larger message, compressed or inflated, raises `ProtocolError` 1009.
+        deflate: The negotiated compression, if any.
     """
 
     __slots__ = (
@@ -108,26 +108,26 @@ class MessageReader:
         self._deflate = deflate
         self._buffer = b""
         self._at = 0
-        self._left = 0  # payload bytes of the frame that has begun and is still to come
-        self._first = 0  # first byte and mask of that frame
+        self._left = 0  # payload bytes still to come of the frame being read
+        self._first = 0  # first byte of that frame
         self._mask = b""
-        self._opcode = 0  # of the message that has begun; 0 between messages
+        self._opcode = 0  # of the message being read; 0 between messages
         self._is_compressed = False
         self._size = 0
         self._parts: bytearray | io.StringIO | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def feed(self, data: bytes) -> int:
-        """Take *data*, which follows what was fed before; return how many bytes wait to be taken apart."""
+        """Append *data* to the buffer; return how many bytes are still to be parsed."""
         self._buffer = self._buffer[self._at :] + data if self._buffer else data
         self._at = 0
         return len(self._buffer)
 
     def next(self) -> tuple[int, Any] | None:
-        """Return opcode and content of the next message; `UNFINISHED` after a fragment; None when bytes are missing.
+        """Return opcode and content of the next message; `UNFINISHED` after a fragment; None if bytes are missing.
 
         Raises:
-            ProtocolError: The client broke the protocol. The reader is of no further use.
+            ProtocolError: The client violated the protocol; the reader must not be used again.
         """
         if self._left:
             return self._end_frame(self._first) if self._take_part() else None
@@ -135,7 +135,7 @@ class MessageReader:
         available = len(buffer) - at
         if available < 2:
             if not available:
-                self._buffer, self._at = b"", 0  # an idle connection holds nothing
+                self._buffer, self._at = b"", 0  # an idle connection keeps no buffer
             return None
         first, second = buffer[at], buffer[at + 1]
         size, start = second & 0x7F, at + 6
@@ -145,7 +145,7 @@ class MessageReader:
                 self._check_header(first, second, 0)
                 return None
             size = buffer[at + 2] << 8 | buffer[at + 3] if size == 126 else int.from_bytes(buffer[at + 2 : at + 10])
-        # PERF: a whole message in one frame needs none of the other checks
+        # PERF: a complete message in one frame needs none of the other checks
         is_whole = first in _WHOLE_MESSAGES and not self._opcode
         if not is_whole or second < 0x80 or size > self._max_bytes:
             self._check_header(first, second, size)
@@ -159,7 +159,7 @@ class MessageReader:
         return self._take_frame(first, payload)
 
     def _take_frame(self, first: int, payload: bytes) -> tuple[int, object]:
-        """Take a control frame, a compressed one or a fragment, whole."""
+        """Process one complete frame: a control frame, a compressed one or a fragment."""
         if first & _IS_CONTROL:
             return _control(first & 0xF, payload)
         self._begin_frame(first)
@@ -188,7 +188,7 @@ class MessageReader:
     # A message in parts
 
     def _begin_part(self, first: int, start: int, size: int) -> tuple[int, object] | None:
-        """Begin a data frame whose payload is not all there; a control frame is awaited whole."""
+        """Begin a data frame whose payload is incomplete; a control frame is only processed once complete."""
         if start > len(self._buffer) or first & _IS_CONTROL:
             return None
         self._first = first
@@ -200,7 +200,7 @@ class MessageReader:
         return None
 
     def _take_part(self) -> bool:
-        """Take what is there of the frame that has begun; return whether that was its end."""
+        """Process the buffered bytes of the current frame; return whether it is complete."""
         part = self._buffer[self._at : self._at + self._left]
         self._at += len(part)
         self._left -= len(part)

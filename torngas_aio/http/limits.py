@@ -1,38 +1,38 @@
-"""What a client may ask of the server: sizes, counts, seconds."""
+"""Limits on requests: sizes, counts, seconds."""
 
 from dataclasses import dataclass
 
 __all__ = ["MAX_BODY_BYTES", "MAX_DRAINED", "NEVER", "Limits"]
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-"""The largest request body that every server takes unless told otherwise."""
+"""Default limit of a request body on every server."""
 
 MAX_DRAINED = 64 * 1024
-"""The largest unread body in bytes that is read and dropped, to keep the connection."""
+"""The largest unread body, in bytes, that is read and dropped to keep the connection open."""
 
 NEVER = float("inf")
-"""A deadline that does not come."""
+"""A deadline that never passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, times in seconds; a time of 0 or None is no deadline.
+    """Sizes in bytes, times in seconds; a time of 0 or None means no deadline.
 
     Attributes:
-        max_line_size: The request line; a longer one is answered 414.
-        max_header_size: The whole head, request line included; 431.
+        max_line_size: The request line; 414 if longer.
+        max_header_size: The whole head, including the request line; 431.
         max_header_count: Header fields of one request; 431.
         max_body_size: A request body, after decompression; 413.
-        max_keep_alive_requests: Requests on one connection; 0 for as many as come.
-        header_timeout: From the first byte of a head (of a new connection: from accept) to its end; 408.
-        idle_connection_timeout: From the end of an answer to the next request.
-        body_timeout: A whole body, however fast it comes; 408. Off by default.
-        body_rate_timeout: The span over which a body must come at `min_rate` or more; 408.
-        write_timeout: The span over which a client must take answers at `min_rate` or more.
-        min_rate: Bytes a second below which a client is taken for an attack or dead.
-        linger_timeout: How long a closing connection is still read, so that the answer is not lost.
-        chunk_size: The largest piece in which a body is handed on.
-        decompress_request: Whether bodies with `Content-Encoding: gzip` are unpacked.
+        max_keep_alive_requests: Requests on one connection; 0 for no limit.
+        header_timeout: From the first byte of a head (on a new connection: from accept) to its end; 408.
+        idle_connection_timeout: From the end of a response to the next request.
+        body_timeout: A whole body, at any rate; 408. Off by default.
+        body_rate_timeout: The period over which a body must arrive at `min_rate` or more; 408.
+        write_timeout: The period over which a client must read responses at `min_rate` or more.
+        min_rate: Bytes per second; a slower client is treated as stalled or hostile.
+        linger_timeout: How long a closing connection is still read, so that the client receives the response.
+        chunk_size: The largest piece of a body passed to the application.
+        decompress_request: Whether bodies with `Content-Encoding: gzip` are decompressed.
     """
 
     no_keep_alive: bool = False
@@ -53,12 +53,12 @@ class Limits:
 
     @property
     def requests_per_connection(self) -> int:
-        """How many requests one connection serves; -1 for as many as come."""
+        """Most requests on one connection; -1 for no limit."""
         return 1 if self.no_keep_alive else self.max_keep_alive_requests or -1
 
     @property
     def sweep_seconds(self) -> float:
-        """How often deadlines are looked at: a tenth of the shortest one, between 0.01 s and 1 s."""
+        """Seconds between two checks of the deadlines: a tenth of the shortest one, between 0.01 s and 1 s."""
         times = (
             self.header_timeout,
             self.idle_connection_timeout,

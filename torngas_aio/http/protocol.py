@@ -1,13 +1,13 @@
-"""One connection: bytes come in, heads and bodies go out, one request at a time.
+"""One connection: bytes in, request heads and bodies out, one request at a time.
 
-    READY ──head──► BUSY ──answered──► READY            what comes meanwhile waits in a small buffer,
-      │              ▲                                  so answers leave in the order of the requests
+    READY ──head──► BUSY ──responded──► READY           later bytes wait in a small buffer,
+      │              ▲                                  so responses are sent in the order of the requests
       └─head with a body──► BODY ──its end──► BUSY
-                              └─answered before──► DRAINING ──its end──► READY
-    answered 101 ──► SWITCHING ──detach──► (a stream has the transport)
-    refused, Connection: close, a body that failed ──► CLOSING: what still comes is read and dropped
+                              └─responded before──► DRAINING ──its end──► READY
+    responded 101 ──► SWITCHING ──detach──► (a stream has the transport)
+    refused, Connection: close, a body that failed ──► CLOSING: further input is read and dropped
 
-Deadlines are attributes, looked at by the sweep of `ServerState`: a request sets no timer. The transport and its
+Deadlines are attributes, checked by the sweep of `ServerState`: a request sets no timer. The transport and its
 back-pressure are in `flow_control`.
 """
 
@@ -31,8 +31,8 @@ __all__ = ["HTTPProtocol"]
 
 _READY, _BODY, _BUSY, _DRAINING, _SWITCHING, _CLOSING, _GONE = range(7)
 
-_MAX_AHEAD = 64 * 1024  # bytes of later requests that are held while one is being answered
-_TURN_BYTES = 16 * 1024  # of a chunked body, decoded in one turn of the loop: at most 3,000 chunks, about 2 ms
+_MAX_AHEAD = 64 * 1024  # bytes of later requests that are buffered during a request
+_TURN_BYTES = 16 * 1024  # bytes of a chunked body decoded in one turn of the loop: at most 3,000 chunks, about 2 ms
 
 _empty_lines: Any = re.compile(rb"(?:\r\n)*").match
 
@@ -68,27 +68,27 @@ class HTTPProtocol(ExchangeConnection):
         super().__init__(server_state)
         self._state = _READY
         self._buffer = b""
-        self._at = 0  # where in `_buffer` the next request begins
-        self._seen = 0  # bytes of a head that is not complete yet, which need no second scan; 0: none has begun
+        self._at = 0  # start of the next request in `_buffer`
+        self._seen = 0  # bytes of an incomplete head that have been scanned; 0: no head has begun
         self._exchange: HTTPExchange | None = None
         self._body: IncomingBody | None = None
         self._stream: TransportStream | None = None
         self._left_to_serve = server_state.requests_per_connection
         self._deadline = NEVER
 
-    # The transport speaks
+    # Callbacks of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take up the connection."""
+        """Set up the connection."""
         super().connection_made(transport)
-        if self.server_state.is_closed:  # its handshake took longer than the server's end
+        if self.server_state.is_closed:  # the server closed during the TLS handshake
             self.cut()
             return
         self.server_state.add(self)
         self._deadline = self._in(self.server_state.limits.header_timeout)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Process received bytes."""
         state = self._state
         if state == _READY:
             if not (self._buffer or self.is_writing_paused):
@@ -103,7 +103,7 @@ class HTTPProtocol(ExchangeConnection):
             else:
                 self._read_head()
         elif state in (_BODY, _DRAINING):
-            if self._buffer:  # an earlier part of the body waits for its turn
+            if self._buffer:  # an earlier part of the body is still to be decoded
                 self._buffer += data
                 self._pause_reading()
             else:
@@ -118,11 +118,11 @@ class HTTPProtocol(ExchangeConnection):
             self._pause_reading()
 
     def eof_received(self) -> None:
-        """Take the client for gone: what it sent last is answered only if it still listens, which few do."""
+        """Treat the client as gone; few clients that close their sending side still read a response."""
         self.is_gone = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everyone who waits that the client has gone."""
+        """Notify the body, the stream and the exchange that the client has gone."""
         super().connection_lost(exc)
         self._state = _GONE
         self._deadline = NEVER
@@ -139,18 +139,18 @@ class HTTPProtocol(ExchangeConnection):
         self.server_state.adapter.connection_closed(self)
 
     def resume_writing(self) -> None:
-        """Let writers, and the next request, go on."""
+        """Let waiting writers continue, then the next request."""
         super().resume_writing()
         if self._state == _READY and self._at < len(self._buffer):
             self._read_head()
 
-    # From bytes to requests
+    # Parsing requests
 
     def _read_head(self, *, at_once: bool = True) -> None:
-        """Begin the request whose head is at the front of the buffer, if all of it is there.
+        """Begin the request whose head is at the front of the buffer, if the head is complete.
 
         Args:
-            at_once: As for `start_request`: requests that came together would else run one within the other.
+            at_once: See `start_request`; False keeps pipelined requests from running within one another.
         """
         data, at = self._buffer, self._at
         if data.startswith(b"\r\n", at):  # SPEC: RFC 9112 2.2: empty lines before a request are skipped
@@ -163,7 +163,7 @@ class HTTPProtocol(ExchangeConnection):
                 return
             self._at, self._seen = end, 0
             if end - at == len(data):
-                head = parser.parse(data)  # one that came whole is none that the parser recognized
+                head = parser.parse(data)  # `data_received` has tried `recognize` on it
             else:
                 piece = data[at:end]
                 head = parser.recognize(piece) or parser.parse(piece)
@@ -179,12 +179,12 @@ class HTTPProtocol(ExchangeConnection):
         self._resume_reading()
         self._buffer, self._at = self._buffer[at:], 0
         is_beginning = self._buffer not in (b"", b"\r")
-        if is_beginning and not self._seen and not self.is_fresh:  # a new connection's time runs since accept
+        if is_beginning and not self._seen and not self.is_fresh:  # a new connection's deadline was set on accept
             self._deadline = self._in(self.server_state.limits.header_timeout)
         self._seen = len(self._buffer) if is_beginning else 0
 
     def _begin(self, head: PlainHead, *, at_once: bool = True) -> None:
-        """Start the exchange for *head*, with as much of its body as is there."""
+        """Start the exchange for *head*, with the part of its body that has arrived."""
         server_state = self.server_state
         peer = self.context if server_state.proxies is None else server_state.proxies.client_of(self.context, head.raw)
         if head.length:
@@ -192,12 +192,12 @@ class HTTPProtocol(ExchangeConnection):
             self._exchange = exchange = HTTPExchange(self, head, body, peer)
             self._state = _BODY
             data, self._buffer, self._at = self._buffer[self._at :], b"", 0
-            # Reading may be paused for what came ahead of its turn; from here to its end only the body pauses it.
+            # Reading may be paused for pipelined bytes; until the end of the body only the body pauses it.
             if self._is_reading_paused:
                 self._resume_reading()
             if data:
                 self._feed(data)
-            if self._body is not None:  # PERF: a body that came with its head needs no deadline (benchmarks, form)
+            if self._body is not None:  # PERF: a body that arrived with its head needs no deadline (benchmarks, form)
                 self._set_body_deadlines(body)
         else:
             self._exchange = exchange = HTTPExchange(self, head, NO_BODY, peer)
@@ -223,7 +223,7 @@ class HTTPProtocol(ExchangeConnection):
         self._restart_window(body)
 
     def _feed(self, data: bytes) -> None:
-        """Give *data* to the body that is being read: of chunks as much as one turn of the loop has time for."""
+        """Pass *data* to the current body; of a chunked body at most `_TURN_BYTES` in one turn of the loop."""
         body = self._body
         assert body is not None
         later = b""
@@ -240,10 +240,10 @@ class HTTPProtocol(ExchangeConnection):
         self._state = _CLOSING if body.has_failed else _BUSY
         self._buffer, self._at = rest + later, 0
         if is_drained:
-            self._go_on(body)
+            self._continue_after(body)
 
     def _feed_later(self, data: bytes) -> None:
-        """Keep *data*, and read no more, until the loop has served others."""
+        """Buffer *data* and pause reading until the loop has served other connections."""
         self._buffer = data
         self._pause_reading()
         self.server_state.loop.call_soon(self._feed_kept)
@@ -261,16 +261,16 @@ class HTTPProtocol(ExchangeConnection):
             self._resume_reading()
 
     def send_continue(self) -> None:
-        """Tell the client to send its body, unless the answer has begun."""
+        """Send `100 Continue`, unless the response has begun."""
         if self._exchange is not None and not self._exchange.has_begun and not self.is_gone:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._body is not None:
             self._restart_window(self._body)
 
-    # From answers to the next request
+    # Between two requests
 
     def must_close(self, body: IncomingBody | EmptyBody) -> bool:
-        if self.server_state.is_stopping and self._at >= len(self._buffer):  # what has been received is still answered
+        if self.server_state.is_stopping and self._at >= len(self._buffer):  # received requests are still served
             return True
         if not isinstance(body, IncomingBody) or (body.is_ended and not body.has_failed):
             return False
@@ -286,12 +286,12 @@ class HTTPProtocol(ExchangeConnection):
             self._deadline = self._in(self.server_state.limits.header_timeout)
         elif not exchange.keeps_alive or self.is_gone:
             self._close(lingers=self._state != _BUSY or self._at < len(self._buffer))
-        elif self._state == _BUSY:  # nothing of its body is to come
+        elif self._state == _BUSY:  # its body has been read
             self._read_next()
         else:
-            self._go_on(exchange.body)
+            self._continue_after(exchange.body)
 
-    def _go_on(self, body: IncomingBody | EmptyBody) -> None:
+    def _continue_after(self, body: IncomingBody | EmptyBody) -> None:
         """Read the rest of *body*, then the next request."""
         if isinstance(body, IncomingBody) and not body.is_ended:
             self._state = _DRAINING
@@ -307,7 +307,7 @@ class HTTPProtocol(ExchangeConnection):
         server_state = self.server_state
         self._state = _READY
         if self._buffer and self._at < len(self._buffer):
-            if not self.is_writing_paused:  # a client that does not read gets no further answers
+            if not self.is_writing_paused:  # a client that does not read gets no further responses
                 self._read_head(at_once=False)
         elif server_state.is_stopping:
             self._close()
@@ -323,7 +323,7 @@ class HTTPProtocol(ExchangeConnection):
             self.cut()
 
     def _refuse(self, status: int, reason: str, *, is_head: bool = False) -> None:
-        """Answer what is no request, and close."""
+        """Respond to an invalid request and close."""
         self.send_refusal(status, reason, is_head=is_head)
         self._close(lingers=True)
 
@@ -338,10 +338,9 @@ class HTTPProtocol(ExchangeConnection):
         self.write(head.encode("latin-1") + (b"" if is_head else body))
 
     def _close(self, *, lingers: bool = False) -> None:
-        """Close once everything has been sent; what the client still sends meanwhile is read and dropped.
+        """Close once everything has been sent; until then further input is read and dropped.
 
-        Without that, a system that holds unread bytes of the client answers with a reset, and the client
-        may never see what was sent to it.
+        With unread input the kernel would reset the connection, and the client might never see the response.
         """
         self.is_gone = True
         self._state = _CLOSING
@@ -358,7 +357,7 @@ class HTTPProtocol(ExchangeConnection):
     # Deadlines
 
     def check(self, now: float) -> None:
-        """See whether the client has used up its time."""
+        """Enforce the deadlines that have passed at *now*."""
         self.check_writing(now)
         if now >= self._deadline:
             self._expire(now)
@@ -371,11 +370,11 @@ class HTTPProtocol(ExchangeConnection):
         elif self._state == _CLOSING:
             self._deadline = NEVER
             self.transport.close()
-        elif not self.is_writing_paused:  # else the other deadline decides
+        elif not self.is_writing_paused:  # otherwise the write deadline decides
             self._close()
 
     def _check_body(self, now: float) -> None:
-        """Fail a body that comes too slowly; one that we keep waiting has all the time."""
+        """Fail a body that arrives too slowly; back-pressure from this side does not count as slow."""
         body = self._body
         assert body is not None
         limits = self.server_state.limits
@@ -403,16 +402,16 @@ class HTTPProtocol(ExchangeConnection):
             self._deadline = min(body.window_deadline, body.deadline)
 
     def pause_body(self) -> None:
-        """Leave the socket alone until the body is read further."""
+        """Stop reading from the socket until the body has been read further."""
         self._pause_reading()
 
     def resume_body(self) -> None:
-        """Go on reading the body from the socket."""
+        """Resume reading the body from the socket."""
         self._resume_reading()
         if self._body is not None:
             self._restart_window(self._body)
 
-    # Leaving
+    # Handing over the transport
 
     @property
     def stream(self) -> TransportStream:
@@ -446,12 +445,12 @@ class HTTPProtocol(ExchangeConnection):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether nothing has been asked on this connection yet."""
+        """Whether no request has begun on this connection yet."""
         return self._state == _READY and self._left_to_serve == self.server_state.requests_per_connection
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being read or answered."""
+        """Whether no request is being read or served."""
         return self._state == _READY and self._at >= len(self._buffer)
 
     def close(self) -> None:

@@ -1,14 +1,14 @@
-"""Who the client is: the peer of the connection, or the client that a trusted proxy names.
+"""The client's address: the peer of the connection, or the client named by a trusted proxy.
 
-    peer trusted?  the headers that are believed, by default
-                       X-Forwarded-For     from the right, up to the first hop that is not trusted itself
+    peer trusted?  the headers that are trusted by default
+                       X-Forwarded-For     from the right, up to the first hop that is not a trusted proxy
                        X-Forwarded-Proto   the last value, http or https
-                   others by name only: X-Real-IP, X-Scheme, Forwarded (RFC 7239)
-    else           the peer, whatever it sends
+                   others if configured: X-Real-IP, X-Scheme, Forwarded (RFC 7239)
+    else           the peer, and every header is ignored
 
-A proxy sets some of these headers and passes the rest on as the client sent them, so the ones to believe are named.
-Where they are not named and X-Real-IP or X-Scheme contradicts the believed ones, the peer counts, and one warning
-says so.
+A proxy sets some of these headers and forwards the client's values of the others, so the trusted ones are configured.
+If they are not, and X-Real-IP or X-Scheme contradicts the default headers, the peer's address is used and one
+warning is logged.
 """
 
 import logging
@@ -28,16 +28,16 @@ __all__ = ["DEFAULT_HEADERS", "DEFAULT_TRUSTED", "Peer", "TrustedProxies"]
 logger = logging.getLogger("torngas_aio.http")
 
 DEFAULT_TRUSTED = ("127.0.0.0/8", "::1", "unix")
-"""Peers that `xheaders` believes by default: this machine."""
+"""Peers that `xheaders` trusts by default: this machine."""
 
 DEFAULT_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto")
-"""Headers that are believed by default."""
+"""Headers that are trusted by default."""
 
 MAX_HOPS = 64
-"""Entries of a forwarded header that are looked at, from the right."""
+"""Most entries of a forwarded header that are read, from the right."""
 
 MAX_FORWARDED_LENGTH = 8192
-"""Characters of `Forwarded` that are looked at, from the right; an entry that begins further left is not read."""
+"""Most characters of `Forwarded` that are read, from the right; an entry that begins further left is ignored."""
 
 _KNOWN = frozenset(name.lower().encode() for name in FORWARDED_HEADERS)
 _ADDRESS_HEADERS = frozenset({b"x-forwarded-for", b"x-real-ip", b"forwarded"})
@@ -48,26 +48,26 @@ _forwarding = re.compile(
 ).findall
 _marks_backwards = re.compile(r'"\\*|[,;]').finditer  # a quotation mark with the backslashes before it
 _quoted_pair = re.compile(r"\\(.)").sub
-# SPEC: RFC 7239 6: brackets are for IPv6, and a port may be an obfuscated one
+# SPEC: RFC 7239 6: brackets are for IPv6, and a port may be obfuscated
 _PORT = r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)"
 _with_port = re.compile(rf"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]+)\](?:{_PORT})?|([0-9.]+){_PORT}").fullmatch
 
 _SPACE = " \t"
-"""Characters that may stand around a value; all others, such as a no-break space, are part of it."""
+"""Characters that are stripped around a value; all others, such as a no-break space, are part of it."""
 
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104  what Tornado says of peers on unix sockets; nothing is bound to it
 
-_Said = dict[bytes, list[str]]
+_Fields = dict[bytes, list[str]]
 
 
 class Peer:
     """The client of a connection or, behind a proxy, of one request: `connection.context` to handlers.
 
     Attributes:
-        address: The socket's address of the other side.
+        address: The address of the socket's peer.
         address_family: `AF_INET`, `AF_INET6`, `AF_UNIX`; None when unknown.
         remote_ip: The client's address without a zone; "0.0.0.0" on a unix socket, as in Tornado.
-        protocol: "http" or "https", as the client speaks it.
+        protocol: "http" or "https", as used by the client.
     """
 
     __slots__ = ("address", "address_family", "protocol", "remote_ip")
@@ -87,22 +87,22 @@ class Peer:
     def __str__(self) -> str:
         if self.address_family in (socket.AF_INET, socket.AF_INET6):
             return self.remote_ip
-        # A client chooses the path that its own unix socket is bound to.
+        # The path of a client's unix socket is chosen by the client: untrusted text.
         text = self.address.decode("utf-8", "replace") if isinstance(self.address, bytes) else str(self.address)
         return quote_field(text)
 
 
 class TrustedProxies:
-    """The proxies and the headers that are believed.
+    """The trusted proxies and the headers that they set.
 
     Args:
         trusted: Addresses, networks such as "10.0.0.0/8", and "unix" for peers on unix sockets.
-        headers: Those of `utils.addresses.FORWARDED_HEADERS` that these proxies set; of several that give an address,
-            or a scheme, the first that a request has counts. None: `DEFAULT_HEADERS`, as long as X-Real-IP and
-            X-Scheme do not contradict them.
+        headers: Those of `utils.addresses.FORWARDED_HEADERS` that these proxies set. If several give an address or a
+            scheme, the first one present in a request is used. None: `DEFAULT_HEADERS`, unless X-Real-IP or X-Scheme
+            contradicts them.
 
     Raises:
-        ValueError: An entry of *trusted* is not an address, or one of *headers* is not known.
+        ValueError: An entry of *trusted* is not an address, or one of *headers* is unknown.
     """
 
     def __init__(self, trusted: Iterable[str] = DEFAULT_TRUSTED, headers: Iterable[str] | None = None) -> None:
@@ -126,14 +126,14 @@ class TrustedProxies:
                 ) from None
 
     def client_of(self, peer: Peer, raw_head: bytes) -> Peer:
-        """Return the client that the request with *raw_head* comes from; *peer* itself unless that is trusted."""
+        """Return the client of the request with *raw_head*; *peer* itself unless it is a trusted proxy."""
         if not self._trusts_peer(peer):
             return peer
         found = _forwarding(raw_head)
         return self._read(peer, ((name.lower(), value) for name, value in found)) if found else peer
 
     def client_of_fields(self, peer: Peer, fields: Iterable[tuple[bytes, bytes]]) -> Peer:
-        """Do what `client_of` does, with names in lower case and values in place of a head."""
+        """Return the same as `client_of`, for header pairs with names in lower case instead of a head."""
         return self._read(peer, fields) if self._trusts_peer(peer) else peer
 
     def trusts(self, ip: str) -> bool:
@@ -153,27 +153,27 @@ class TrustedProxies:
         return self.trusts(peer.remote_ip)
 
     def _read(self, peer: Peer, fields: Iterable[tuple[bytes, bytes]]) -> Peer:
-        said: _Said = {}
+        present: _Fields = {}
         for name, value in fields:
             if name in _KNOWN:
-                said.setdefault(name, []).append(value.decode("latin-1"))
-        if not said:
+                present.setdefault(name, []).append(value.decode("latin-1"))
+        if not present:
             return peer
-        chain = list(self._chain(said))
+        chain = list(self._chain(present))
         remote_ip = chain[-1] if chain else peer.remote_ip
-        protocol = self._scheme(said) or peer.protocol
-        if self._is_default and _contradicts(said, chain or [peer.remote_ip], protocol):
+        protocol = self._scheme(present) or peer.protocol
+        if self._is_default and _contradicts(present, chain or [peer.remote_ip], protocol):
             self._warn(peer)
             return peer
         family = peer.address_family if remote_ip == peer.remote_ip else socket.AF_INET
         return Peer(peer.address, family, remote_ip, protocol)
 
-    def _chain(self, said: _Said) -> Iterator[str]:
-        """Yield the hops from the nearest one to the client, which is the first that is not trusted itself."""
-        name = next((name for name in self._address_headers if name in said), None)
+    def _chain(self, present: _Fields) -> Iterator[str]:
+        """Yield the hops from the nearest one to the client, the first that is not a trusted proxy."""
+        name = next((name for name in self._address_headers if name in present), None)
         if name is None:
             return
-        for hop in _hops(name, said[name]):
+        for hop in _hops(name, present[name]):
             address = _address_in(hop)
             if address is None:  # entries further left were not written by a trusted proxy
                 return
@@ -181,18 +181,18 @@ class TrustedProxies:
             if not self.trusts(address):
                 return
 
-    def _scheme(self, said: _Said) -> str | None:
-        name = next((name for name in self._scheme_headers if name in said), None)
+    def _scheme(self, present: _Fields) -> str | None:
+        name = next((name for name in self._scheme_headers if name in present), None)
         if name is None:
             return None
         if name == b"forwarded":
-            scheme = self._forwarded_scheme(said[name])
+            scheme = self._forwarded_scheme(present[name])
         else:
-            scheme = said[name][-1].rpartition(",")[2].strip(_SPACE).lower()
+            scheme = present[name][-1].rpartition(",")[2].strip(_SPACE).lower()
         return scheme if scheme in ("http", "https") else None
 
     def _forwarded_scheme(self, values: list[str]) -> str:
-        """Return how the client reached the first trusted proxy: what the element that names the client says."""
+        """Return the scheme of the client's request to the first trusted proxy: `proto` of the client's element."""
         scheme = ""
         for element in _elements(values):
             scheme = element.get("proto", "").lower()
@@ -220,16 +220,16 @@ def _header_name(name: str) -> bytes:
     return found
 
 
-def _contradicts(said: _Said, chain: list[str], protocol: str) -> bool:
-    """Whether X-Real-IP names none of *chain*, or X-Scheme another scheme."""
-    real_ip, scheme = said.get(b"x-real-ip"), said.get(b"x-scheme")
+def _contradicts(present: _Fields, chain: list[str], protocol: str) -> bool:
+    """Return whether X-Real-IP is not in *chain*, or X-Scheme differs from *protocol*."""
+    real_ip, scheme = present.get(b"x-real-ip"), present.get(b"x-scheme")
     if real_ip is not None and _address_in(real_ip[-1].strip(_SPACE)) not in chain:
         return True
     return scheme is not None and scheme[-1].rpartition(",")[2].strip(_SPACE).lower() != protocol
 
 
 def _hops(name: bytes, values: list[str]) -> Iterator[str]:
-    """Yield the entries of a header from the right, each as its proxy wrote it."""
+    """Yield the entries of a header from the right, unparsed."""
     if name == b"x-real-ip":
         yield values[-1].strip(_SPACE)
     elif name == b"forwarded":
@@ -242,21 +242,19 @@ def _hops(name: bytes, values: list[str]) -> Iterator[str]:
 
 
 def _elements(values: list[str]) -> Iterator[dict[str, str]]:
-    """Yield the elements of `Forwarded` from the right.
-
-    From the right, because a client's quotation mark that is not closed must not reach into a proxy's element.
-    SPEC: RFC 7239 4
+    """Yield the elements of `Forwarded` from the right, so that a client's unclosed quotation mark does not
+    extend into a proxy's element. SPEC: RFC 7239 4
     """
     elements = (element for element in _split(",".join(values), ",") if element.strip(_SPACE))
     for element in islice(elements, MAX_HOPS):
         pairs = [pair.partition("=") for pair in _split(element, ";") if pair.strip(_SPACE)]
         found = {name.strip(_SPACE).lower(): _unquote(value.strip(_SPACE)) for name, _, value in pairs}
-        # SPEC: RFC 7239 4: no parameter occurs twice in an element; which of them the proxy wrote is not known
+        # SPEC: RFC 7239 4: no parameter occurs twice in an element; otherwise the proxy's value is unknown
         yield found if len(found) == len(pairs) else {}
 
 
 def _split(text: str, separator: str) -> Iterator[str]:
-    """Yield the parts of *text* from the right, split where *separator* is not in a quoted string."""
+    """Yield the parts of *text* from the right, split at each *separator* outside of quoted strings."""
     backwards = text[: -MAX_FORWARDED_LENGTH - 1 : -1]
     start, is_quoted = 0, False
     for mark in _marks_backwards(backwards):
@@ -275,7 +273,7 @@ def _unquote(value: str) -> str:
 
 
 def _address_in(hop: str) -> str | None:
-    """The address in one entry, which may carry a port; None when there is none."""
+    """Return the address in one entry, which may carry a port; None if there is none."""
     if len(hop) > 64:
         return None
     found = _with_port(hop)

@@ -1,10 +1,10 @@
-"""The request: a `tornado.httputil.HTTPServerRequest` that is built when it is looked at.
+"""The request: a `tornado.httputil.HTTPServerRequest` whose attributes are built on access.
 
     eager   method, uri, version, path, query, connection
     lazy    headers  host  host_name  arguments  query_arguments  body_arguments  files  cookies
             remote_ip  protocol
 
-Handlers that use Tornado's public attributes cannot tell.
+Tornado's public attributes behave as in Tornado.
 """
 
 # pyright: reportPrivateUsage=false
@@ -35,13 +35,13 @@ from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
 
-_AHEAD = (
+_BODY_NOT_READ = (
     "A request hook with `before_body = True` asked for the body, or for an argument that may stand in it. "
     "Use get_query_argument(), or set `before_body = False` on the hook's class: it then runs once the body is read."
 )
 
 MAX_QUERY_FIELDS = 1000
-"""How many fields a query string may hold; more are refused with 400, as in Tornado 6.6."""
+"""Most fields in a query string; more are refused with 400, as in Tornado 6.6."""
 
 _cookie_lines = re.compile(rb"\r\ncookie:[ \t]*([^\r]*)", re.IGNORECASE).findall
 _now = time.time
@@ -51,53 +51,53 @@ _Arguments = dict[str, list[bytes]]
 
 
 class Request(HTTPServerRequest):
-    """One HTTP request as an HTTP server hands it over: checked there, parsed when asked.
+    """One HTTP request, checked by its server and parsed on access.
 
     Args:
         start_line: Method, target and version.
-        headers: `HTTPHeaders`; or raw pairs in the order they came, with lower-case latin-1 names; or the
-            bytes of a head that our server has checked, taken apart when something asks for a header.
-        connection: The exchange to answer on; its `context` gives `remote_ip` and `protocol`.
+        headers: `HTTPHeaders`; or raw pairs in the order received, with lower-case latin-1 names; or the
+            bytes of a head that our server has checked, parsed on first access.
+        connection: The exchange to respond on; its `context` has `remote_ip` and `protocol`.
         server_connection: The opaque connection object of Tornado's delegate interface.
     """
 
-    # Class attributes stand in until something changes them.
+    # Class attributes are the initial values.
     root_path = ""
-    """Where the application is mounted (ASGI's `root_path`), quoted: `uri` begins with it, `path` is below it."""
+    """The prefix at which the application is mounted (ASGI's `root_path`), quoted; part of `uri`, not of `path`."""
 
     is_management = False
-    """Whether it came by the listener that MANAGEMENT names."""
+    """Whether it arrived on the listener that MANAGEMENT configures."""
 
     connection: Exchange  # type: ignore[assignment]  # an HTTPConnection in Tornado
 
     scope: RequestScope | None
-    handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
-    route: Any = None  # to which it led
-    run: Any  # its walk through the pipeline, where observers have chosen it
-    _observation: Any = None  # all that observers see of it
-    _seen_handler: Any = None  # which has answered; where metrics count sessions
-    unawaited: Unawaited | None  # a forgotten coroutine, for the handler to answer
+    handler: Any = None  # ours, until the request has ended; the sweep checks its time limit
+    route: Any = None  # the matched route
+    run: Any  # its pass through the pipeline, if observers sampled it
+    _observation: Any = None  # the data of its observers
+    _seen_handler: Any = None  # the handler that responded, if metrics count sessions
+    unawaited: Unawaited | None  # a coroutine that was never awaited, for the handler to report
     _body = b""
     _is_body_ahead = False
     spool: Spool | None = None
-    """The body of a class with `spool_body`."""
+    """The body, for a handler class with `spool_body`."""
 
     _finish_time = None
     _is_body_parsed = False
     _plain_cookies: dict[str, str] | None = None
     _jar: SimpleCookie | None = None
-    # What has been looked at, or set
+    # Values that were built on access, or set
     _headers: HTTPHeaders | None = None
     _arguments: _Arguments | None = None
     _query_arguments: _Arguments | None = None
     _body_arguments: _Arguments | None = None
     _files: dict[str, list[HTTPFile]] | None = None
-    _first: dict[bytes, bytes] | None = None  # of each header, by its lower-case name
+    _first: dict[bytes, bytes] | None = None  # first value of each header, by lower-case name
     _lower_head: bytes | None = None
     about_body: Mapping[str, str] = MappingProxyType({})
-    """Fields that our server has read in the raw head; see `PlainHead.about_body`."""
+    """Fields that our server's parser has already read; see `PlainHead.about_body`."""
 
-    def __init__(  # not super().__init__: that parses everything at once
+    def __init__(  # not super().__init__: that parses everything
         self,
         start_line: RequestStartLine | tuple[str, str, str],
         headers: HTTPHeaders | RawFields,
@@ -109,7 +109,7 @@ class Request(HTTPServerRequest):
         self.connection = connection
         self.server_connection = server_connection
         self._raw_headers = headers
-        self.scope = self.unawaited = self.run = self.route = None  # PERF: 3.11 finds values of instances faster
+        self.scope = self.unawaited = self.run = self.route = None  # PERF: 3.11 reads instance attributes faster
         self._start_time = _now()
 
     @property
@@ -117,10 +117,10 @@ class Request(HTTPServerRequest):
         """The body, once it has been read.
 
         Raises:
-            RuntimeError: A hook with `before_body` asks; or it is spooled and larger than 1 MiB.
+            RuntimeError: Read in a hook with `before_body`, or the body is spooled and larger than 1 MiB.
         """
         if self._is_body_ahead:
-            raise RuntimeError(_AHEAD)
+            raise RuntimeError(_BODY_NOT_READ)
         return self._body if self.spool is None else self.spool.body
 
     @body.setter
@@ -129,39 +129,39 @@ class Request(HTTPServerRequest):
         self._forget_arguments()
 
     async def take_spool(self, spool: Spool) -> None:
-        """Have *spool* be the body; the parts of a multipart form stay in it. Raises as `Spool.take_apart`."""
+        """Use *spool* as the body, including the parts of a multipart form. Raises as `Spool.parse_form`."""
         self.body = b""
         self.spool = spool
         boundary = boundary_of(self.header_view)
         if boundary is not None and spool.size:
-            arguments, files = await spool.take_apart(boundary)
+            arguments, files = await spool.parse_form(boundary)
             self._body_arguments, self._files = arguments, files
             self._is_body_parsed = True
 
     def _forget_arguments(self) -> None:
-        """Have what was looked at before the body was there built again, with the body's arguments."""
+        """Drop arguments that were built before the body arrived; they are rebuilt with those of the body."""
         self._arguments = self._body_arguments = self._files = None
         self._is_body_parsed = False
 
     @property
     def has_body(self) -> bool:
-        """Whether a body has been read, and is not empty."""
+        """Whether a body has been read and is not empty."""
         return bool(self._body) or (self.spool is not None and self.spool.size > 0)
 
     @property
     def is_body_ahead(self) -> bool:
-        """Whether hooks run that come before the body: asking for it, or for arguments that it may hold, raises."""
+        """Whether hooks run before the body is read: reading it, or arguments that it may hold, raises."""
         return self._is_body_ahead
 
     @is_body_ahead.setter
     def is_body_ahead(self, is_ahead: bool) -> None:
         self._is_body_ahead = is_ahead
         if is_ahead:
-            self._forget_arguments()  # a call hook may have looked at them
+            self._forget_arguments()  # a call hook may have read them
 
     @property
     def header_view(self) -> HTTPHeaders | HeaderView:
-        """The headers, to look at a few by `get(name, default)`: not all of them are taken apart for that."""
+        """The headers, for reading a few by `get(name, default)` without parsing all of them."""
         raw = self._raw_headers
         if isinstance(raw, bytes) and self._headers is None:
             return HeaderView(raw, self.about_body)
@@ -169,14 +169,14 @@ class Request(HTTPServerRequest):
 
     @property
     def has_form(self) -> bool:
-        """Whether a body has been read, and is a form."""
-        # PERF: JSON posts, whose heads seldom say "form", are told by that: -0.3 us (benchmarks, json-post)
+        """Whether a body has been read and is a form."""
+        # PERF: the head of a JSON post seldom contains "form": -0.3 us (benchmarks, json-post)
         return self.has_body and self.may_mention(b"form") and is_form(self.header_view)
 
     def raw_header(self, name: bytes) -> bytes | None:
         """Return the first value of the header *name* (lower case) without building the header dict."""
         raw = self._raw_headers
-        if isinstance(raw, bytes):  # PERF: 0.5 us; a regular expression that ignores case takes 10 (static-304)
+        if isinstance(raw, bytes):  # PERF: 0.5 us; a case-insensitive regular expression takes 10 us (static-304)
             at = (self._lower_head or self._lowered(raw)).find(b"\r\n%b:" % name)
             if at < 0:
                 return None
@@ -191,7 +191,7 @@ class Request(HTTPServerRequest):
         return self._first.get(name)
 
     def may_have_argument(self, name: str) -> bool:
-        """Return False where no argument *name*, of letters only, can be found; True where `arguments` may hold it."""
+        """Return False if no argument *name*, of letters only, can exist; True if `arguments` may hold it."""
         query = self.query
         if query and (name in query or "%" in query):
             return True
@@ -200,19 +200,19 @@ class Request(HTTPServerRequest):
         return self.has_form
 
     def may_mention(self, text: bytes) -> bool:
-        """Return False where no header holds *text*, written in lower case; True where `headers` has to be asked."""
+        """Return False if no header contains *text*, in lower case; True if `headers` must be searched."""
         raw = self._raw_headers
         if not isinstance(raw, bytes) or self._headers is not None:
             return True
         lowered = self._lower_head
-        if lowered is None:  # PERF: as `_lowered`, without the call
+        if lowered is None:  # PERF: same as `_lowered`, without the call
             lowered = self._lower_head = raw.lower()
         return lowered.find(text) >= 0
 
     def _lowered(self, raw: bytes) -> bytes:
-        """Return the head as it came, in small letters; made once.
+        """Return the raw head in lower case; computed once.
 
-        PERF: ask it by `find`; `in` first raises an error in CPython: 0.1 us more (benchmarks, access-log).
+        PERF: search it with `find`; `in` first raises an error inside CPython: 0.1 us more (benchmarks, access-log).
         """
         lowered = self._lower_head
         if lowered is None:
@@ -221,22 +221,22 @@ class Request(HTTPServerRequest):
 
     @property
     def has_header_dict(self) -> bool:
-        """Whether `headers` has been built, or set, and may have been changed since."""
+        """Whether `headers` has been built or set, and may have been changed since."""
         return self._headers is not None
 
     @property
     def has_cookie_objects(self) -> bool:
-        """Whether `cookies` has been built, and may have been changed since."""
+        """Whether `cookies` has been built and may have been changed since."""
         return self._jar is not None
 
     def plain_cookies(self) -> dict[str, str] | None:
-        """Return the cookies by name, as text; None where `cookies` has to be asked. Made once."""
+        """Return the cookies by name, as text; None if `cookies` must be used instead. Parsed once."""
         if self._plain_cookies is None and self._jar is None:
             self._plain_cookies = plain_cookies(self.cookie_header())
         return None if self._jar is not None else self._plain_cookies
 
     def cookie_header(self) -> bytes:
-        """Return all Cookie fields as one, joined by "; "; b"" where there is none. SPEC: RFC 9113 8.2.3"""
+        """Return all Cookie fields joined by "; "; b"" if there are none. SPEC: RFC 9113 8.2.3"""
         raw = self._raw_headers
         if isinstance(raw, bytes):
             lines = _cookie_lines(raw)
@@ -258,7 +258,7 @@ class Request(HTTPServerRequest):
         return jar
 
     def drop_header(self, name: bytes) -> None:
-        """Remove the header *name* (lower case) before anybody has looked at `headers`."""
+        """Remove the header *name* (lower case); to be called before `headers` is first read."""
         raw = self._raw_headers
         if isinstance(raw, HTTPHeaders):
             raw.pop(name.decode("latin-1"), None)
@@ -267,7 +267,7 @@ class Request(HTTPServerRequest):
             self._first = None
 
     def note_unpacking(self) -> None:
-        """Have the headers say, in Tornado's words, that the body is handed on unpacked."""
+        """Mark the body as decompressed: rename Content-Encoding to X-Consumed-Content-Encoding, as Tornado does."""
         headers = self.headers
         headers["X-Consumed-Content-Encoding"] = headers.pop("Content-Encoding")
         self._raw_headers = headers
@@ -276,16 +276,16 @@ class Request(HTTPServerRequest):
         """Parse body arguments and files, once.
 
         Raises:
-            HTTPInputError: The body is not what its Content-Type says.
-            BodyError: 413: it is an urlencoded form too large to be taken apart; 415: it has a Content-Encoding.
+            HTTPInputError: The body does not match its Content-Type.
+            BodyError: 413: an urlencoded form that is too large to parse; 415: the body has a Content-Encoding.
         """
         if self._is_body_parsed:
             return
         if self._is_body_ahead:
-            raise RuntimeError(_AHEAD)
+            raise RuntimeError(_BODY_NOT_READ)
         if self.spool is not None and self.spool.size <= IN_MEMORY:
             self._body = self.spool.body
-        elif self.spool is not None:  # a multipart form has been taken apart before
+        elif self.spool is not None:  # a multipart form has been parsed already
             refuse_urlencoded(self.header_view, IN_MEMORY)
         self._body_arguments, self._files = parse_form(self.header_view, self._body) if self._body else ({}, {})
         self._is_body_parsed = True
@@ -297,7 +297,7 @@ def _headers(request: Request) -> HTTPHeaders:
     raw = request._raw_headers
     headers = raw if isinstance(raw, HTTPHeaders) else headers_of(raw)
     if len(headers.get_list("Cookie")) > 1:
-        headers["Cookie"] = "; ".join(headers.get_list("Cookie"))  # HTTPHeaders joins by a comma
+        headers["Cookie"] = "; ".join(headers.get_list("Cookie"))  # HTTPHeaders joins with a comma
     return headers
 
 
@@ -354,10 +354,10 @@ def _protocol(request: Request) -> str:
 
 
 class _Lazy:
-    """An attribute of a request that is built when it is first looked at, and kept.
+    """An attribute of a request that is built on first access and then kept.
 
-    PERF: `__getattr__` would make every look at any attribute slower, the standard library's `cached_property` takes a
-    lock, and a look at the request's `__dict__` makes all of its attributes slower, for good.
+    PERF: `__getattr__` would slow down the access to every attribute, the standard library's `cached_property` takes
+    a lock, and an access to the request's `__dict__` slows down all its attributes permanently.
     """
 
     __slots__ = ("_build", "_name")
@@ -374,8 +374,8 @@ class _Lazy:
         return value
 
 
-class _Noticed(_Lazy):
-    """One that is kept under its name with an underscore, which is None until it has been looked at, or set."""
+class _ResettableLazy(_Lazy):
+    """A lazy attribute kept under its name with an underscore; None until it is built or set."""
 
     __slots__ = ("_kept",)
 
@@ -407,4 +407,4 @@ for _name, _build in {
     "remote_ip": _remote_ip,
     "protocol": _protocol,
 }.items():
-    setattr(Request, _name, (_Noticed if hasattr(Request, f"_{_name}") else _Lazy)(_name, _build))
+    setattr(Request, _name, (_ResettableLazy if hasattr(Request, f"_{_name}") else _Lazy)(_name, _build))

@@ -1,18 +1,18 @@
-"""A request head: from the bytes up to the empty line, checked and taken apart.
+"""Parser of request heads: checks the bytes up to the empty line and splits them.
 
     bytes ──► find its end ──► llhttp (every byte of it) ──► ours: sizes, Host, lengths, target, version
               (`scan`)          (`HeadParser.parse`)              │
                                                                   └─► PlainHead, or Refusal(status)
 
-llhttp, in its strict mode, refuses bare CR and LF, folded lines, white space before a colon, names that are no
-tokens, control characters, both lengths, doubled or signed lengths and every transfer coding that does not
-end in one `chunked`. It lets pass, and is stopped here: two spaces in the request line, versions other than
-1.0 and 1.1, no or two `Host`, a `Host` that is none, fragments, absurd lengths, any number and size of fields,
-a transfer coding besides `chunked` or in HTTP/1.0. Methods that it does not know are shown to it as GET.
+llhttp, in its strict mode, refuses bare CR and LF, folded lines, white space before a colon, names that are not
+tokens, control characters, Content-Length beside Transfer-Encoding, repeated or signed lengths and every transfer
+coding that does not end in one `chunked`. It accepts the following, which this module refuses: two spaces in the
+request line, versions other than 1.0 and 1.1, a missing, repeated or invalid `Host`, fragments, absurd lengths, any
+number and size of fields, a transfer coding besides `chunked` or in HTTP/1.0. It gets unknown methods as GET.
 
-Fields that llhttp has passed before, and a plain request line, are not shown to it again. A head is given to it
-whole, so one parser serves every connection of a server, no connection holds one while it is idle, and how the bytes
-were split can make no difference.
+Fields that llhttp has accepted before, and a plain request line, are not checked by it again. It always gets a
+complete head: one parser serves every connection of a server, idle connections hold none, and the way the bytes
+were split cannot change the result.
 """
 
 import re
@@ -36,7 +36,7 @@ CHUNKED = -1
 
 
 class Refusal(Exception):
-    """A request that is answered with *status* by the server itself, after which the connection closes."""
+    """A request that the server itself refuses with *status*; the connection closes afterwards."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -44,17 +44,17 @@ class Refusal(Exception):
 
 
 class PlainHead:
-    """One request head that is good, and that says nothing but what goes without saying.
+    """A valid HTTP/1.1 request head with default semantics: no body, keep-alive, no Expect.
 
-    PERF: most are of this kind: three attributes are set for each, the rest is the class's (benchmarks, plain).
+    PERF: most heads are of this kind; only three attributes are set on the instance (benchmarks, plain).
 
     Attributes:
-        raw: The bytes, the empty line included.
-        length: Bytes of the body, 0 without one, `CHUNKED` when it tells its end itself.
+        raw: The bytes, including the empty line.
+        length: Bytes of the body; 0 without one, `CHUNKED` for a chunked one.
         keeps_alive: Whether version and `Connection` allow another request after this one.
         expects_continue: The client waits for `100 Continue` before it sends the body.
-        is_gzipped: The body says that it is packed with gzip, and with nothing else.
-        about_body: `Content-Type` and `Content-Encoding`, "" where there is none; empty: look at `raw`.
+        is_gzipped: `Content-Encoding` is gzip and nothing else.
+        about_body: `Content-Type` and `Content-Encoding`, "" for an absent one; empty: not read, use `raw`.
     """
 
     __slots__ = ("method", "raw", "target")
@@ -73,7 +73,7 @@ class PlainHead:
 
 
 class LastHead(PlainHead):
-    """A plain head but for its `Connection: close`."""
+    """A plain head except for its `Connection: close`."""
 
     __slots__ = ()
 
@@ -81,7 +81,7 @@ class LastHead(PlainHead):
 
 
 class Head(PlainHead):
-    """A head whose version and fields may say anything."""
+    """A head with any version and fields."""
 
     def __init__(self, raw: bytes, method: str, target: str, version: str, framing: "_Framing") -> None:
         self.raw = raw  # PERF: not by super(): -0.1 us (benchmarks, json-post)
@@ -92,7 +92,7 @@ class Head(PlainHead):
 
 
 class _Framing(NamedTuple):
-    """What the fields say about body and connection, as the attributes of `PlainHead` of these names do."""
+    """The fields about body and connection; see the attributes of `PlainHead`."""
 
     length: int
     keeps_alive: bool
@@ -106,7 +106,7 @@ _KIND_OF_HEAD: dict[tuple[object, ...], type[PlainHead]] = {
     (0, True, False, False): PlainHead,
     (0, False, False, False): LastHead,
 }
-"""Which class says the first four attributes of a framing by itself, in a request of HTTP/1.1."""
+"""The class whose attributes equal the first four of a framing, in an HTTP/1.1 request."""
 
 
 _METHODS = {
@@ -118,13 +118,13 @@ _VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
 _P = ord("P")  # of POST, PUT, PATCH
 _MAX_KEPT_FIELDS = 2048
 _MAX_KEPT_LINE = 256
-_MAX_KEPT_DECIDING = 512  # a host has at most 261 bytes: a name of 253 characters, a colon, a port
-_MAX_KEPT_BYTES = 1024 * 1024  # of each of the parser's caches
+_MAX_KEPT_DECIDING = 512  # bytes; a host has at most 261: a name of 253 characters, a colon, a port
+_MAX_KEPT_BYTES = 1024 * 1024  # in each of the parser's caches
 
 _plain_line = re.compile(
     rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) (/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*) HTTP/1\.1"
 ).fullmatch
-# PERF: the class of first letters is tried before the six names: -0.15 us for a browser's head (benchmarks, varied)
+# PERF: the first letter is tested before the six names: -0.15 us for a browser's head (benchmarks, varied)
 _deciding = re.compile(
     rb"\r\n(?=[CcEeHhTt])(?i:host|connection|content-(?:length|type|encoding)|transfer-encoding|expect):[^\r]*"
 ).findall
@@ -134,14 +134,14 @@ _upgrade = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
 
 
 class _NoCallbacks:
-    """What the parser reports to: nothing. It is asked for its verdict only."""
+    """The parser's callbacks: none, since only its errors are used."""
 
 
-_SILENCE = _NoCallbacks()
+_NO_CALLBACKS = _NoCallbacks()
 
 
 class HeadParser:
-    """Finds, checks and takes apart request heads for all connections of one server."""
+    """Finds the end of request heads, checks and parses them, for all connections of one server."""
 
     __slots__ = ("_framings", "_good", "_lines", "_llhttp", "_max_count", "_max_line", "_max_size")
 
@@ -149,23 +149,23 @@ class HeadParser:
         self._max_line = limits.max_line_size
         self._max_size = limits.max_header_size
         self._max_count = limits.max_header_count
-        # The deciding fields of HTTP/1.1 that were found good, and what they say
+        # HTTP/1.1 fields that decide the framing, by their bytes once valid
         self._framings: BoundedCache[bytes, _Framing] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_DECIDING)
-        # Fields that were checked, and decided nothing unusual: whether they keep the connection alive
+        # Valid fields with default framing: whether they keep the connection alive
         self._good: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_FIELDS)
         # Plain request lines: method and target
         self._lines: BoundedCache[bytes, tuple[str, str]] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_LINE)
         self._llhttp = _new_llhttp()
 
     def scan(self, data: bytes, start: int, seen: int) -> int:
-        """Return where the head that opens at *start* ends, or -1 when its end is still to come.
+        """Return the end of the head that begins at *start*, or -1 if it is incomplete.
 
         Args:
-            data: What has arrived.
-            seen: Up to where an earlier call has looked in vain.
+            data: The bytes received so far.
+            seen: The position up to which an earlier call has searched.
 
         Raises:
-            Refusal: What is there can no longer become a good head.
+            Refusal: The bytes cannot become a valid head any more.
         """
         end = data.find(b"\r\n\r\n", max(start, seen - 3))
         stop = len(data) if end < 0 else end + 4
@@ -174,13 +174,13 @@ class HeadParser:
         return end if end < 0 else stop
 
     def _refuse_opening(self, data: bytes, start: int, stop: int, seen: int) -> None:
-        """Raise for the first fault that no further byte can mend.
+        """Raise for the first fault that further bytes cannot correct.
 
-        What counts is where the fault stands, not what has arrived after it: so a head is refused for the
+        Only the position of the fault counts, not the bytes received after it, so that a head is refused for the
         same reason however it was split.
         """
         opening = data[start : start + 1]
-        if opening == b"\r" and stop - start == 1:  # the first half of an empty line, perhaps
+        if opening == b"\r" and stop - start == 1:  # perhaps the first half of an empty line
             return
         if opening and not is_token_bytes(opening):
             raise Refusal(400, "The request line does not begin with a method.")
@@ -194,14 +194,14 @@ class HeadParser:
             raise Refusal(431, f"The header is larger than {self._max_size} bytes.")
 
     def parse(self, raw: bytes) -> PlainHead:
-        """Return the head *raw*, which `scan` found to be complete.
+        """Return the head *raw*, which `scan` has found to be complete.
 
         Raises:
             Refusal: It is malformed, ambiguous or beyond a limit.
         """
         end_of_line = raw.find(b"\r\n")
         opening = raw[:end_of_line]
-        line = self._lines.get(opening) or self._taken_apart(opening)
+        line = self._lines.get(opening) or self._split_plain_line(opening)
         if line is None:
             _refuse_bare(raw)
             method, target, version = _parts_of(opening)
@@ -212,20 +212,20 @@ class HeadParser:
             raise Refusal(431, f"The header has more than {self._max_count} fields.")
         self._check(raw, method)
         found = _deciding(raw)
-        # PERF: what differs from request to request seldom decides anything (benchmarks, varied, json-post)
+        # PERF: fields that vary between requests seldom decide the framing (benchmarks, varied, json-post)
         deciding = b"".join(found)
         framing = self._framings.get(deciding) if version == "HTTP/1.1" else None
         if framing is None:
-            framing = self._weigh(found, version)
+            framing = self._derive_framing(found, version)
             if version == "HTTP/1.1":
-                if b"boundary=" not in deciding:  # each upload has another
+                if b"boundary=" not in deciding:  # it differs in each upload
                     self._framings.keep(deciding, framing)
             else:  # SPEC: RFC 9110 7.8: an Upgrade in HTTP/1.0 is ignored
                 raw = _upgrade.sub(b"", raw)
         elif framing.length or not framing.keeps_alive:
             self._llhttp = _new_llhttp()
         if line is None and (not target.startswith("/") or "#" in target):
-            target = _aimed(method, target, found)
+            target = _resolve_target(method, target, found)
         kind = framing.kind
         if kind is None:
             return Head(raw, method, target, version, framing)
@@ -233,13 +233,12 @@ class HeadParser:
         return kind(raw, method, target)
 
     def recognize(self, data: bytes) -> PlainHead | None:
-        """Return the head that *data* is, if it is one whole head whose fields were seen before.
+        """Return the head in *data*, if it is one complete head whose fields were accepted before.
 
-        PERF: clients send the same fields again and again. What was said of them holds, whatever the request line
-        is; a request line of the plain kind has nothing else to be checked: -3 us with ten fields (benchmarks,
-        headers).
+        PERF: clients repeat their fields. Their validity does not depend on the request line, and a plain request
+        line needs no other check: -3 us with ten fields (benchmarks, headers).
         """
-        if data[0] == _P:  # PERF: of a request with a body nothing is known: -1 us (benchmarks, json-post)
+        if data[0] == _P:  # PERF: requests with a body are never cached: -1 us (benchmarks, json-post)
             return None
         at, size = data.find(b"\r\n"), len(data)
         if size - at > _MAX_KEPT_FIELDS or at > self._max_line or size > self._max_size:
@@ -248,37 +247,37 @@ class HeadParser:
         if keeps_alive is None:
             return None
         opening = data[:at]
-        line = self._lines.get(opening) or self._taken_apart(opening)
+        line = self._lines.get(opening) or self._split_plain_line(opening)
         if line is None:
             return None
         method, target = line
         return PlainHead(data, method, target) if keeps_alive else LastHead(data, method, target)
 
-    def _taken_apart(self, line: bytes) -> tuple[str, str] | None:
-        """Return method and target of a request line of the plain kind; short ones without a query are remembered."""
+    def _split_plain_line(self, line: bytes) -> tuple[str, str] | None:
+        """Return method and target of a plain request line; short ones without a query are cached."""
         found = _plain_line(line)
         if found is None:
             return None
         pair = _METHODS[found[1]], found[2].decode("ascii")
-        if "?" not in pair[1]:  # queries are seldom the same
+        if "?" not in pair[1]:  # queries seldom repeat
             self._lines.keep(line, pair)
         return pair
 
     def _check(self, raw: bytes, method: str) -> None:
-        """Have llhttp look at every byte."""
+        """Check every byte with llhttp."""
         try:
             self._llhttp.feed_data(raw if method in _KNOWN_METHODS else b"GET" + raw[len(method) :])
-        except httptools.HttpParserUpgrade:  # it takes what comes next for another protocol's
+        except httptools.HttpParserUpgrade:  # it would treat further bytes as another protocol's
             self._llhttp = _new_llhttp()
         except httptools.HttpParserError as exc:
             self._llhttp = _new_llhttp()
             _refuse_bare(raw)
             raise Refusal(400, f"{exc}.") from None
 
-    def _weigh(self, found: list[bytes], version: str) -> _Framing:
-        """Draw the conclusions from the fields that decide about host, framing and connection."""
-        # llhttp may now wait for a body, which it will not be given: the next head must not be taken for one,
-        # whatever becomes of this one.
+    def _derive_framing(self, found: list[bytes], version: str) -> _Framing:
+        """Derive the framing from the fields about host, body and connection."""
+        # llhttp may now expect a body, which it never gets: renew it, or it would parse the next head as that body,
+        # even if this head is refused.
         self._llhttp = _new_llhttp()
         is_modern = version == "HTTP/1.1"
         hosts: list[bytes] = []
@@ -298,7 +297,7 @@ class HeadParser:
                 is_gzipped = value.lower() in (b"gzip", b"x-gzip")
             elif field != b"content-type":
                 lengths.append(_length_of(field, value, version))
-        if len(lengths) > 1:  # llhttp refuses these too
+        if len(lengths) > 1:  # llhttp refuses this too
             raise Refusal(400, "Two fields give the length of the body.")
         if len(hosts) > 1 or (is_modern and not hosts):
             raise Refusal(400, "A request has exactly one Host field.")
@@ -312,7 +311,7 @@ class HeadParser:
 
 
 def _length_of(field: bytes, value: bytes, version: str) -> int:
-    """Return the `PlainHead.length` that a Transfer-Encoding or Content-Length gives."""
+    """Return the `PlainHead.length` for a Transfer-Encoding or Content-Length."""
     if field == b"transfer-encoding":
         if version != "HTTP/1.1":  # SPEC: RFC 9112 6.1: faulty framing
             raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
@@ -325,8 +324,8 @@ def _length_of(field: bytes, value: bytes, version: str) -> int:
     return length
 
 
-def _aimed(method: str, target: str, found: list[bytes]) -> str:
-    """Return the target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
+def _resolve_target(method: str, target: str, found: list[bytes]) -> str:
+    """Return the path of a target that is not a plain path: `*` for OPTIONS, or a URL of this host."""
     host = next((line[7:].strip(b" \t") for line in found if line[2:7].lower() == b"host:"), None)
     try:
         return path_of(method, target.encode("latin-1"), host)
@@ -335,20 +334,20 @@ def _aimed(method: str, target: str, found: list[bytes]) -> str:
 
 
 def _refuse_bare(raw: bytes) -> None:
-    """Raise for a CR or LF that stands alone: llhttp refuses them as well, and does not say so."""
+    """Raise for a bare CR or LF: llhttp refuses it with a less specific message."""
     if raw.count(b"\n") != raw.count(b"\r"):
         raise Refusal(400, "A line ends in LF without CR, or a CR stands alone.")
 
 
 def _new_llhttp() -> httptools.HttpRequestParser:
-    parser = httptools.HttpRequestParser(_SILENCE)
-    # Each head is shown to it by itself: whether another may follow is decided here.
+    parser = httptools.HttpRequestParser(_NO_CALLBACKS)
+    # It gets each head separately; keep-alive is decided here.
     parser.set_dangerous_leniencies(lenient_keep_alive=True)
     return parser
 
 
 def _parts_of(line: bytes) -> tuple[str, str, str]:
-    """Return method, target and version of a request line that is not of the plain kind."""
+    """Return method, target and version of a request line that is not plain."""
     try:
         method, target, version = line.split(b" ")
     except ValueError:

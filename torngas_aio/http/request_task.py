@@ -1,4 +1,4 @@
-"""The task that answers one request, in a context of its own, and what an error of the application leads to."""
+"""The task that serves one request, in its own context, and the handling of the application's errors."""
 
 import asyncio
 import logging
@@ -17,17 +17,17 @@ __all__ = ["start_request"]
 logger = logging.getLogger("torngas_aio.http")
 
 
-# Not on 3.12: before 3.12.5 `Task.get_coro()` of a task that has ended so crashes the process (python/cpython#122332).
+# Not on 3.12: before 3.12.5 `Task.get_coro()` of such a task crashes once it has ended (python/cpython#122332).
 _AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 13) else {}
 
 
 def start_request(
     server_state: ServerState, connection: object, exchange: HTTPExchange, head: PlainHead, *, at_once: bool
 ) -> None:
-    """Start answering a request, in a task that *server_state* keeps until it ends.
+    """Start serving a request, in a task that *server_state* owns until it ends.
 
     Args:
-        at_once: Run the task up to where it first waits, where Python can (3.13): not inside of another request's.
+        at_once: Run the task eagerly up to its first wait (Python 3.13); must be False within another request's task.
     """
     request = Request((head.method, head.target, head.version), head.raw, exchange, connection)
     if head.length:
@@ -39,17 +39,17 @@ def start_request(
     loop = server_state.loop
     answering = _answer(server_state, request, exchange)
     if loop.get_task_factory() is not None:
-        # `asyncio.eager_task_factory` runs it at once: not inside of another request's, nor of a transport's callback
+        # `asyncio.eager_task_factory` runs the task at once: not in another request's task or a transport's callback
         loop.call_soon(_create_task, server_state, request, answering, context)
         return
     if not (at_once and _AT_ONCE):
         server_state.running[request] = loop.create_task(answering, context=context)
         return
-    # PERF: most requests wait for nothing: no turn of the loop, no entry among its tasks: -1 us (benchmarks, plain)
+    # PERF: most requests never wait: no turn of the loop and no task to schedule: -1 us (benchmarks, plain)
     try:
         task = asyncio.Task(answering, loop=loop, context=context, **_AT_ONCE)
     except (KeyboardInterrupt, SystemExit) as exc:
-        loop.call_soon(_raise, exc)  # to end the loop; its transports would take it for a fault of the connection
+        loop.call_soon(_raise, exc)  # to end the loop; its transports would treat it as a connection error
         return
     if not task.done():
         server_state.running[request] = task
@@ -76,7 +76,7 @@ async def _answer(server_state: ServerState, request: Request, exchange: HTTPExc
     except KeyboardInterrupt:
         exchange.refuse(500, "The application failed.")
         raise
-    except BaseException:  # a boundary: an application's error must not reach the loop
+    except BaseException:  # an application's error must not reach the loop
         logger.exception("The application failed to answer a request.")
         exchange.refuse(500, "The application failed.")
     finally:

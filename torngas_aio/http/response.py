@@ -1,8 +1,8 @@
-"""The head of a response: status line, Date, and what may stand in it.
+"""The head of a response: status line, Date, and checks of its fields.
 
-opening(status, reason)   "HTTP/1.1 200 OK\\r\\nServer: ...\\r\\nDate: ...\\r\\n", made once a second
+opening(status, reason)   "HTTP/1.1 200 OK\\r\\nServer: ...\\r\\nDate: ...\\r\\n", built once a second
 check_head                no CR, LF or NUL in a value, every name a token
-check_length              the body is as long as Content-Length says
+check_length              the body is as long as its Content-Length
 """
 
 import re
@@ -20,7 +20,7 @@ from torngas_aio.utils.text import is_token
 __all__ = ["BODILESS", "MANAGED", "allows_body", "check_head", "check_length", "opening", "status_line"]
 
 MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer-Encoding"})
-"""Headers that decide something or are added where missing, in the case of `HTTPHeaders`."""
+"""Headers that affect the framing or are added if missing; spelled as in `HTTPHeaders`."""
 
 BODILESS = frozenset({*range(100, 200), 204, 304})
 """Statuses whose responses have no body. SPEC: RFC 9110 6.4.1"""
@@ -36,7 +36,7 @@ _now = time.time
 
 
 def opening(status: int, reason: str) -> str:
-    """Return status line, `Server` and `Date`, each line ended."""
+    """Return status line, `Server` and `Date`, each with its line end."""
     global _second  # noqa: PLW0603 (the tick of this process: one float, replaced once a second)
     now = _now()
     if not 0.0 <= now - _second < 1.0:  # also when the clock was set back
@@ -51,10 +51,10 @@ def opening(status: int, reason: str) -> str:
 
 
 def status_line(status: int, reason: str) -> str:
-    """Return the first line of a response, ended.
+    """Return the first line of a response, with its line end.
 
     Raises:
-        ValueError: *reason* would end the line, or *status* is not a number of three digits.
+        ValueError: *reason* contains a line break or NUL, or *status* does not have three digits.
     """
     if _breaks_line(reason) or not 100 <= status <= 999:
         raise ValueError(f"The status line {status!r} {reason!r} cannot be sent: three digits and one line of text.")
@@ -67,7 +67,7 @@ def allows_body(status: int) -> bool:
 
 
 def check_head(headers: Iterable[tuple[str, str]]) -> None:
-    """Raise `ValueError` for a name that is no token or a value that would end its line."""
+    """Raise `ValueError` for a name that is not a token or a value with a line break or NUL."""
     for name, value in headers:
         if name not in _known_names:
             if not is_token(name):
@@ -78,11 +78,11 @@ def check_head(headers: Iterable[tuple[str, str]]) -> None:
 
 
 def check_length(status: int, length: str | None, body: bytes, *, is_head: bool, is_whole: bool = True) -> None:
-    """Raise `HTTPOutputError` where *body* is not what *status* and the Content-Length *length* say of it.
+    """Raise `HTTPOutputError` if *body* contradicts *status* or the Content-Length *length*.
 
     Args:
-        is_head: An answer to HEAD, whose length may stand for a body that is not there.
-        is_whole: Nothing of the body follows; else *body* is its beginning.
+        is_head: A response to HEAD, whose Content-Length may describe a body that is not sent.
+        is_whole: *body* is the whole body; otherwise its beginning.
     """
     if status in BODILESS:
         if is_whole and status < 200 and status != _SWITCHING:

@@ -1,9 +1,9 @@
-"""The server: options, listening sockets, and an orderly end.
+"""The server: options, listening sockets, and graceful stop.
 
     HTTPServer(application, **options)
-        listen / bind + start / add_sockets / listen_unix ──► one asyncio server a socket ──► HTTPProtocol
+        listen / bind + start / add_sockets / listen_unix ──► one asyncio server per socket ──► HTTPProtocol
         stop                      no new connections
-        stop_gracefully(seconds)  and what was received is answered, then every connection closes
+        stop_gracefully(seconds)  and requests already received are served, then every connection closes
         close_all_connections     at once
 
 It has the names and options of `tornado.httpserver.HTTPServer`, and more deadlines.
@@ -32,42 +32,43 @@ from torngas_aio.http.unix_sockets import UnixListener
 __all__ = ["BACKLOG", "HTTPServer"]
 
 BACKLOG = 1024
-"""Connections that the system holds until they are accepted."""
+"""Connections that the kernel queues until they are accepted."""
 
 _TLS_CLOSE_SECONDS = 5.0
 
 
 class HTTPServer:
-    """An HTTP/1.1 server for an `Application`, any delegate of Tornado's, or a function that takes a request.
+    """An HTTP/1.1 server for an `Application`, a delegate of Tornado's, or a function that accepts a request.
 
     Args:
-        request_callback: What has `serve_request` takes the direct adapter, everything else Tornado's.
+        request_callback: Called through the direct adapter if it has `serve_request`, otherwise through Tornado's
+            delegate interface.
         no_keep_alive: Close each connection after one request.
-        xheaders: Believe forwarded addresses and schemes, from *trusted_downstream* only.
+        xheaders: Use forwarded addresses and schemes, from *trusted_downstream* only.
         ssl_options: An `SSLContext`, or the keywords for one, as in Tornado; serve TLS.
-        protocol: The scheme that requests get: "https" behind a proxy that takes TLS off.
-        decompress_request: Unpack bodies with `Content-Encoding: gzip`.
-        chunk_size: The largest piece in which a body is handed on; 64 KiB.
+        protocol: The scheme of requests: "https" behind a proxy that terminates TLS.
+        decompress_request: Decompress bodies with `Content-Encoding: gzip`.
+        chunk_size: The largest piece of a body passed to the application; 64 KiB.
         max_header_size: 64 KiB, request line included; 431 beyond.
         idle_connection_timeout: Between requests; 60 s.
         body_timeout: A whole body; none by default, see *body_rate_timeout*.
-        max_body_size: 10 MiB, or `max_buffer_size` where only that is given; 413 beyond.
+        max_body_size: 10 MiB, or `max_buffer_size` if only that is given; 413 beyond.
         trusted_downstream: Addresses and networks of proxies, "unix" for unix sockets; this machine.
         trusted_headers: The forwarded headers that these set; X-Forwarded-For and X-Forwarded-Proto.
         max_header_count: 100; 431 beyond.
         max_line_size: 16 KiB for the request line; 414 beyond.
         header_timeout: A whole header, or the first byte on a new connection; 10 s, then 408.
-        body_rate_timeout: Bodies must bring 240 bytes a second over this span; 10 s, then 408.
-        write_timeout: Clients must take as much of their answers; 10 s, then they are cut off.
-        max_keep_alive_requests: Requests on one connection; as many as come.
-        context_for: Gives the context for a request; by default the application's own `context_for` where it
+        body_rate_timeout: The period over which a body must average 240 bytes per second; 10 s, then 408.
+        write_timeout: The same for a client's reading of responses; 10 s, then it is disconnected.
+        max_keep_alive_requests: Requests on one connection; no limit.
+        context_for: Returns the context for a request; by default the application's own `context_for` if it
             has one, else a copy of the context in which the sockets were added.
 
-    A deadline of 0 is none.
+    A deadline of 0 disables it.
 
     Raises:
         TypeError: *request_callback* cannot be served.
-        ValueError: A trusted proxy is no address.
+        ValueError: A trusted proxy is not an address.
         ConfigError: *ssl_options* without a certificate, or one that cannot be used.
     """
 
@@ -130,10 +131,10 @@ class HTTPServer:
 
     @property
     def server_state(self) -> ServerState:
-        """What the connections share; made on the loop on which the first socket was added.
+        """The state shared by the connections, on the loop on which the first socket was added.
 
         Raises:
-            RuntimeError: There is none yet.
+            RuntimeError: No socket has been added yet.
         """
         if self._server_state is None:
             raise RuntimeError("The server has no sockets yet: call listen(), or bind() and start().")
@@ -150,7 +151,7 @@ class HTTPServer:
         flags: int | None = None,
         reuse_port: bool = False,
     ) -> list[socket.socket]:
-        """Listen on *port*, 0 for any that is free; return the sockets.
+        """Listen on *port*, 0 for any free one; return the sockets.
 
         Raises:
             OSError: The port is taken.
@@ -168,14 +169,14 @@ class HTTPServer:
         flags: int | None = None,
         reuse_port: bool = False,
     ) -> None:
-        """Take *port*; `start` begins to listen."""
+        """Bind *port*; `start` begins to listen."""
         self._pending += bind_sockets(port, address, family, backlog or self.backlog, flags, reuse_port)
 
     def start(self, num_processes: int | None = 1, max_restarts: int | None = None) -> None:
-        """Serve what was bound, in this process, or in *num_processes* forked ones (None or 0: one a core).
+        """Serve the bound sockets, in this process or in *num_processes* forked ones (None or 0: one per core).
 
-        With more than one process this must come before anything has started the event loop.
-        `supervisor.Supervisor` does more for worker processes.
+        With more than one process this must be called before the event loop starts.
+        `supervisor.Supervisor` manages worker processes more fully.
         """
         if num_processes != 1:
             fork_processes(num_processes, max_restarts)
@@ -183,7 +184,7 @@ class HTTPServer:
         self.add_sockets(sockets)
 
     def listen_unix(self, path: str, mode: int = 0o600) -> socket.socket:
-        """Listen on a unix socket at *path*; that of a dead server is replaced.
+        """Listen on a unix socket at *path*; the socket file of a dead server is replaced.
 
         Raises:
             ConfigError: A live server listens there, or the path cannot be used.
@@ -213,21 +214,21 @@ class HTTPServer:
             self._listeners.append(_Listener(self._server_state, sock, self._tls, self.backlog))
 
     def remove_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept no more on *sockets*, which were added, and close them; open connections go on."""
+        """Stop accepting on *sockets* and close them; open connections continue."""
         removed = set(sockets)
         for listener in [each for each in self._listeners if each.socket in removed]:
             self._listeners.remove(listener)
             listener.close()
 
     async def started(self) -> None:
-        """Return when every socket that was added accepts connections."""
+        """Return when every added socket accepts connections."""
         for listener in self._listeners:
             await listener.started()
 
     # Stopping
 
     def stop(self) -> None:
-        """Accept no more connections; those that are open go on."""
+        """Stop accepting connections; open ones continue."""
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener.close()
@@ -236,16 +237,16 @@ class HTTPServer:
         self._pending = []
 
     def start_draining(self) -> None:
-        """Go on as before, but close each connection after its next answer, which says so."""
+        """Continue to serve, but close each connection after its next response (`Connection: close`)."""
         if self._server_state is not None:
             self._server_state.is_stopping = True
 
     async def stop_gracefully(self, seconds: float = 30.0) -> bool:
-        """Accept no more connections, answer what was received, and close.
+        """Stop accepting connections, serve the requests already received, and close.
 
-        Connections that wait to be accepted are, idle ones close, answers under way say `Connection: close`.
-        What is not done after *seconds* is cancelled. Connections that left HTTP (WebSockets) are their
-        handlers' to close; past *seconds* they are cut.
+        Connections in the kernel's queue are still accepted, idle ones are closed, and responses in progress send
+        `Connection: close`. Requests that last longer than *seconds* are cancelled. Connections that left HTTP
+        (WebSockets) are closed by their handlers, or aborted after *seconds*.
 
         Returns:
             Whether everything ended in time.
@@ -275,7 +276,7 @@ class HTTPServer:
         return in_time
 
     async def close_all_connections(self) -> None:
-        """Close every connection at once, and wait until that is done; WebSockets stay, as in Tornado."""
+        """Close every connection at once, and wait until that is done; WebSockets stay open, as in Tornado."""
         server_state = self._server_state
         if server_state is None:
             return
@@ -287,7 +288,7 @@ class HTTPServer:
             await listener.started()
 
     async def _cut(self, server_state: ServerState) -> None:
-        """End whatever is left."""
+        """Cancel remaining requests and abort remaining connections."""
         tasks = list(server_state.running.values())
         for task in tasks:
             task.cancel()
@@ -301,10 +302,10 @@ class HTTPServer:
 
 
 class _Listener:
-    """One listening socket and what accepts its connections: the loop's own server, or an `Acceptor`.
+    """One listening socket and its acceptor: the loop's own server, or an `Acceptor`.
 
-    The loop's server can only be made by a coroutine, and Tornado's `listen` is none: a task, owned here,
-    makes it in the loop's next turn. Until then the system holds the connections.
+    Only a coroutine can create the loop's server, but Tornado's `listen` is a plain function: a task, owned here,
+    creates it in the loop's next turn. Until then the kernel queues connections.
     """
 
     def __init__(
@@ -333,7 +334,7 @@ class _Listener:
         make = _maker(loop, self.socket)
         options = self._options
         if "cleanup_socket" in inspect.signature(make).parameters:
-            # From Python 3.13 on the file would go with the first worker that ends. Listeners remove what they bound.
+            # From Python 3.13 on the first worker to end would remove the file; a listener removes its own file.
             options = {**options, "cleanup_socket": False}
         self._server = await make(self._accept, sock=self.socket, backlog=self._backlog, **options)
 
@@ -343,8 +344,8 @@ class _Listener:
         return protocol
 
     def _take(self, accepted: socket.socket, address: object) -> None:
-        """Connect one that the system held for us."""
-        protocol = self._accept()  # at once: a stop waits for those that arrive
+        """Set up a protocol for an accepted connection."""
+        protocol = self._accept()  # immediately: a stop waits for arriving connections
         connecting = self._server_state.loop.create_task(self._connect(protocol, accepted))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
@@ -369,7 +370,7 @@ class _Listener:
         self.socket.close()
 
     async def close_softly(self) -> None:
-        """Stop listening; connections that the system already holds for us are accepted before."""
+        """Stop listening, after accepting the connections in the kernel's queue."""
         await self._starting
         if isinstance(self._server, Acceptor):
             self._server.accept_rest()
@@ -377,22 +378,22 @@ class _Listener:
             return
         try:
             spare = Acceptor(self._server_state.loop, self.socket.dup(), self._take)
-        except OSError:  # without a file descriptor nothing could be accepted; what is in flight must not be lost too
+        except OSError:  # no file descriptor left: nothing could be accepted; keep the requests in flight
             self.close()
             return
         self.close()
-        # RACE: no await between these two lines, or what arrives meanwhile is reset
+        # RACE: no await between these two lines, or connections that arrive meanwhile are reset
         spare.accept_rest()
         spare.close()
 
 
 async def _close_idle(server_state: ServerState, last_seconds: float) -> None:
-    """Close connections on which nothing is going on, once what they have sent has been read.
+    """Close idle connections, once the data that they have sent has been read.
 
-    A request may be on its way on any of them: they stay open for *last_seconds*, in which it is answered with
+    A request may be in flight on any of them: they stay open for *last_seconds*, in which a request is served with
     `Connection: close`.
     """
-    for _ in range(8):  # turns of the loop, in which it accepts and reads what had arrived before the stop
+    for _ in range(8):  # turns of the loop, to accept and read what arrived before the stop
         await asyncio.sleep(0)
     if server_state.arriving or any(connection.is_idle for connection in server_state.connections):
         await asyncio.sleep(last_seconds)
@@ -402,7 +403,7 @@ async def _close_idle(server_state: ServerState, last_seconds: float) -> None:
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    """The running loop; before it runs, the one that will: Tornado's applications listen before they start."""
+    """Return the running loop, or the current one before it runs: Tornado's applications listen before it starts."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

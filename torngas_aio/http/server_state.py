@@ -1,9 +1,9 @@
-"""What the connections of one server share: limits, parser, clock, and the list of who is here.
+"""State shared by the connections of one server: limits, parser, clock, and the open connections.
 
-arriving      accepted, but not ready yet (TLS)     waited for a moment when the server stops
+arriving      accepted, but not ready yet (TLS)     briefly waited for when the server stops
 connections   every open HTTP connection          swept for deadlines, once a tick
 running       the task of every request           swept too; awaited, or cancelled, when the server stops
-successors    protocols of connections that left HTTP    cut when the server stops
+successors    protocols of connections that left HTTP    aborted when the server stops
 """
 
 # pyright: reportPrivateUsage=false
@@ -27,15 +27,15 @@ __all__ = ["Adapter", "Connection", "ContextFor", "ServerState", "logger"]
 logger = logging.getLogger("torngas_aio.http")
 
 ContextFor = Callable[[Request], Context]
-"""Gives the context in which a request runs."""
+"""Returns the context in which a request runs."""
 
 
 class Connection(Protocol):
-    """One open HTTP connection, as its server sees it."""
+    """One open HTTP connection, as seen by its server."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being read or answered."""
+        """Whether no request is being read or served."""
         ...
 
     def check(self, now: float) -> None:
@@ -45,35 +45,35 @@ class Connection(Protocol):
         """Close once everything has been sent."""
 
     def cut(self) -> None:
-        """Close at once, whatever is going on."""
+        """Close at once, dropping unsent data."""
 
 
 class Adapter(Protocol):
-    """How requests reach an application."""
+    """The way in which requests are passed to an application."""
 
     def serve(self, request: Request) -> Coroutine[object, None, None]:
-        """Return the coroutine that answers one request; it raises nothing but `CancelledError`
-        and `KeyboardInterrupt`."""
+        """Return the coroutine that serves one request; it raises only `CancelledError` and
+        `KeyboardInterrupt`."""
         ...
 
     def connection_closed(self, connection: Connection) -> None:
-        """Note that a connection has ended."""
+        """Handle the end of a connection."""
 
 
 class ServerState:
     """The shared state of one server on one event loop.
 
     Args:
-        context: What every request's context is a copy of.
-        scheme: "http" or "https" for every client; None to go by the connection.
+        context: The context that is copied for each request.
+        scheme: "http" or "https" for every client; None to use that of the connection.
 
     Attributes:
         soon: The loop's time at the next sweep: at most one tick away.
-        idle_until: When a connection that is idle from now on has been so for too long.
+        idle_until: The deadline of a connection that becomes idle now.
         tick: Seconds between two sweeps.
-        requests_per_connection: How many requests one connection serves; -1 for as many as come.
+        requests_per_connection: Most requests on one connection; -1 for no limit.
         resting: Done when every connection and task has ended; None while nothing waits for that.
-        refused: How many requests the server itself has answered, by status.
+        refused: Requests that the server itself has refused, by status.
     """
 
     def __init__(
@@ -106,45 +106,45 @@ class ServerState:
         self.tick = limits.sweep_seconds
         self.requests_per_connection = limits.requests_per_connection
         self._idle_seconds = limits.idle_connection_timeout or NEVER
-        self._look_at_clock()
+        self._read_clock()
         self.done: asyncio.Future[None] = loop.create_future()
         self.done.set_result(None)
         self._timer: asyncio.TimerHandle | None = None
         self.resting: asyncio.Future[None] | None = None
 
-    def _look_at_clock(self) -> float:
+    def _read_clock(self) -> float:
         now = self.loop.time()
         self.soon = now + self.tick
         self.idle_until = self.soon + self._idle_seconds
         return now
 
     def add(self, connection: Connection) -> None:
-        """Take *connection* under watch."""
+        """Add *connection* to those swept for deadlines."""
         self.arriving.discard(connection)
         self.connections.add(connection)
         if self._timer is None:
-            self._look_at_clock()
+            self._read_clock()
             self._timer = self.loop.call_later(self.tick, self._sweep)
 
     def remove(self, connection: Connection) -> None:
-        """Forget *connection*, which has ended or left HTTP."""
+        """Remove *connection*, which has ended or left HTTP."""
         self.connections.discard(connection)
         self.notice_rest()
 
     def _sweep(self) -> None:
-        """Let every connection see what time it is."""
-        now = self._look_at_clock()
+        """Check the deadlines of every connection and request."""
+        now = self._read_clock()
         for connection in list(self.connections):
             connection.check(now)
         for request, task in list(self.running.items()):
             handler = request.handler
             if handler is not None and now >= handler._next_time_check:
                 handler._next_time_check = handler._check_time_limit(task, now)
-        # Without any there is nothing to watch: the next connection starts the clock again.
+        # With none left the timer stops; the next connection starts it again.
         self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections or self.running else None
 
     def close(self) -> None:
-        """Stop the clock, and take no more connections."""
+        """Stop the timer and refuse further connections."""
         self.is_closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -152,7 +152,7 @@ class ServerState:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether no connection is open and no request is being answered."""
+        """Whether no connection is open and no request is being served."""
         return not (self.connections or self.running)
 
     def notice_rest(self) -> None:

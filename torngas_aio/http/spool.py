@@ -1,6 +1,6 @@
-"""A request's body in a temporary file, for classes with `spool_body = True`.
+"""A request's body in a temporary file, for handler classes with `spool_body = True`.
 
-    chunks ──► Spool.write ──► memory up to 1 MiB, then a file without a name, written in threads
+    chunks ──► Spool.write ──► memory up to 1 MiB, then an unnamed file, written in threads
     form   ──► SpooledFile: a section of the spool for each file; nothing is copied
 
 The request's scope closes the spool.
@@ -23,9 +23,9 @@ from torngas_aio.http.forms import Arguments, parts_of
 __all__ = ["IN_MEMORY", "Spool", "SpooledFile"]
 
 IN_MEMORY = 1024 * 1024
-"""Bytes of a body, a file, or of all fields of a form together, that are kept in memory."""
+"""Most bytes kept in memory: of a body, of a file, or of all fields of a form together."""
 
-_OF_LARGE = 64 * 1024  # of many large uploads at once
+_OF_LARGE = 64 * 1024  # bytes kept in memory of a body announced as larger, for many concurrent uploads
 
 
 class Spool:
@@ -35,8 +35,8 @@ class Spool:
         size: Bytes so far.
 
     Args:
-        content: What is there already, to be read only.
-        announced: How many bytes are to come, 0 where that is unknown; of more than 1 MiB, 64 KiB stay in memory.
+        content: The part that has already been read; such a spool is read-only.
+        announced: The expected number of bytes, 0 if unknown; above 1 MiB only 64 KiB are kept in memory.
     """
 
     def __init__(self, content: bytes = b"", announced: int = 0) -> None:
@@ -46,11 +46,11 @@ class Spool:
         self._file: Any = None
         self._is_spilled = False
         self._is_closed = False
-        self._lock = threading.Lock()  # no file is closed while a thread of a cancelled request works on it
+        self._lock = threading.Lock()  # keeps the file open while a thread of a cancelled request uses it
 
     @property
     def body(self) -> bytes:
-        """The whole of it.
+        """The whole body.
 
         Raises:
             RuntimeError: It is larger than 1 MiB.
@@ -79,7 +79,7 @@ class Spool:
             self._file.write(chunk)
 
     async def read(self, size: int = -1, start: int = 0) -> bytes:
-        """Return *size* bytes from *start*; -1 for all that follow.
+        """Return *size* bytes from *start*; -1 for all bytes to the end.
 
         Raises:
             ValueError: The request has ended.
@@ -95,18 +95,18 @@ class Spool:
             data: bytes = self._file.read(max(stop - start, 0))
             return data
 
-    async def take_apart(self, boundary: bytes) -> tuple[Arguments, dict[str, list[Any]]]:
-        """Return the arguments and the files, as `SpooledFile`, of the multipart form that this is.
+    async def parse_form(self, boundary: bytes) -> tuple[Arguments, dict[str, list[Any]]]:
+        """Parse the body as a multipart form; return the arguments and the files, as `SpooledFile`.
 
         Raises:
-            HTTPInputError: It is none.
+            HTTPInputError: The body is not a multipart form.
             BodyError: 413: the fields that are not files take more than 1 MiB.
         """
         if self._is_spilled:
-            return await run_sync(self._take_apart, boundary)
-        return self._take_apart(boundary)
+            return await run_sync(self._parse_form, boundary)
+        return self._parse_form(boundary)
 
-    def _take_apart(self, boundary: bytes) -> tuple[Arguments, dict[str, list[object]]]:
+    def _parse_form(self, boundary: bytes) -> tuple[Arguments, dict[str, list[object]]]:
         arguments: Arguments = {}
         files: dict[str, list[object]] = {}
         left = IN_MEMORY
@@ -133,7 +133,7 @@ class Spool:
             yield data
 
     def close_now(self) -> bool:
-        """Close what has no file; return whether that was all."""
+        """Close the spool if it has no file; return whether it is closed."""
         if not self._is_spilled:
             self._is_closed = True
         return self._is_closed
@@ -150,7 +150,7 @@ class Spool:
 
 
 class _Map(mmap.mmap):
-    """A file in memory that is searched from its beginning on; what has been searched is let go."""
+    """A memory-mapped file that is searched from its beginning; pages already searched are released."""
 
     _left_at = 0
 
@@ -167,10 +167,10 @@ class SpooledFile:
     """An uploaded file; the names of Tornado's `HTTPFile`, as attributes and as keys.
 
     Attributes:
-        filename: As the client sent it: never a path to trust.
-        content_type: As the client sent it.
+        filename: The client's value: never use it as a path.
+        content_type: The client's value.
         size: In bytes.
-        spool: The body that it lies in, from the byte *start* on.
+        spool: The body that contains the file, from byte *start* on.
     """
 
     def __init__(self, spool: Spool, filename: str, content_type: str, start: int, end: int) -> None:
@@ -195,7 +195,7 @@ class SpooledFile:
         return spool._read(self.start, stop) if spool._is_spilled else spool.body[self.start : stop]
 
     async def read(self, size: int = -1) -> bytes:
-        """Return the next *size* bytes, b"" at the end; -1 for all that follow. Raises as `Spool.read`."""
+        """Return the next *size* bytes, b"" at the end; -1 for all bytes to the end. Raises as `Spool.read`."""
         left = self.size - self._at
         size = left if size < 0 else min(size, left)
         data = await self.spool.read(size, self.start + self._at)
@@ -203,7 +203,7 @@ class SpooledFile:
         return data
 
     def seek(self, position: int) -> None:
-        """Go on reading at *position*."""
+        """Continue reading at *position*."""
         self._at = min(max(position, 0), self.size)
 
     def __getitem__(self, name: str) -> Any:

@@ -1,7 +1,7 @@
-"""How an operator asks a running parent what its workers do: a unix socket in a folder of the user's own.
+"""The parent process's status for operators: a unix socket in a folder that only its user can access.
 
-parent           answers each connection with one JSON object and closes it
-`torngas-aio ps` asks every parent of this user
+parent           sends one JSON object on each connection and closes it
+`torngas-aio ps` queries every parent of this user
 """
 
 import json
@@ -23,7 +23,7 @@ _MAX_BYTES = 1_000_000
 
 
 class StatusSocket:
-    """The socket of this process; without one where none can be made: serving matters more.
+    """The status socket of this process; if it cannot be created, the server runs without it.
 
     Attributes:
         socket: Listening and non-blocking, or None.
@@ -38,7 +38,7 @@ class StatusSocket:
         try:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             if _is_own(self._path.parent):
-                self._path.unlink(missing_ok=True)  # of a process that had this number
+                self._path.unlink(missing_ok=True)  # left by a process with the same id
                 made.bind(str(self._path))
                 made.listen(4)
                 made.setblocking(False)
@@ -55,7 +55,7 @@ class StatusSocket:
             self._path.unlink(missing_ok=True)
 
     def answer(self, told: dict[str, object]) -> None:
-        """Take one connection, send *told* and close it; a client that does not read is not waited for."""
+        """Accept one connection, send *told* and close it, without waiting for a client that does not read."""
         assert self.socket is not None
         with suppress(OSError):
             client, _ = self.socket.accept()
@@ -65,7 +65,7 @@ class StatusSocket:
 
 
 def ask_all() -> Iterator[JsonObject]:
-    """Yield what each parent of this user says; sockets that dead ones have left are removed."""
+    """Yield the status of each parent of this user; sockets of dead parents are removed."""
     folder = _folder()
     if not folder.is_dir() or not _is_own(folder):
         return
@@ -92,6 +92,6 @@ def _folder() -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether *folder* is this user's alone: in a folder that all may write to, another may have made it."""
+    """Return whether only this user can access *folder*: others can create one in a shared temporary folder."""
     found = folder.lstat()
     return found.st_uid == os.getuid() and found.st_mode & 0o170077 == 0o040000

@@ -1,10 +1,10 @@
-"""What `detach()` gives: a Tornado IOStream that works through an asyncio transport.
+"""The result of `detach()`: a Tornado IOStream over an asyncio transport.
 
     transport ──data_received──► inbox ──► IOStream's own buffer and reads
-    IOStream.write ──► transport.write, unless that is full: then IOStream keeps it until it has drained
+    IOStream.write ──► transport.write; while that is full, IOStream buffers the data
 
-The socket is never touched, so bytes keep their order, TLS goes on, and the loop's back-pressure holds.
-Until it takes the connection over, a stream can be asked about it and can close it.
+The socket is not used directly, so bytes keep their order, TLS continues, and the loop's back-pressure applies.
+Before `detach()` the stream can only describe the connection and close it.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from torngas_aio.http.base import Successor
 
 __all__ = ["SocketView", "StreamProtocol", "TransportStream"]
 
-_HIGH_WATER = 64 * 1024  # unread bytes, above which the transport is not read
-_LAST_SECONDS = 10.0  # for a client to take what was written before the stream was closed
+_HIGH_WATER = 64 * 1024  # unread bytes above which reading from the transport pauses
+_LAST_SECONDS = 10.0  # for sending the rest after the stream was closed
 
 
 class SocketView:
-    """The socket of a transport, to be asked and configured; with TLS, the TLS object's methods as well."""
+    """The socket of a transport, for reading and setting its options; with TLS, also the TLS object's methods."""
 
     def __init__(self, transport: Any) -> None:
         self._socket = transport.get_extra_info("socket")
@@ -37,10 +37,10 @@ class SocketView:
 
 
 class TransportStream(BufferedStream, IOStream):
-    """A connection that speaks another protocol than HTTP now."""
+    """A connection that no longer uses HTTP."""
 
     def __init__(self, transport: Any) -> None:
-        BaseIOStream.__init__(self)  # IOStream's own wants a socket to itself
+        BaseIOStream.__init__(self)  # IOStream's own requires exclusive use of the socket
         self.socket: Any = SocketView(transport)
         self._transport = transport
         self._inbox = bytearray()
@@ -48,27 +48,27 @@ class TransportStream(BufferedStream, IOStream):
         self._is_write_paused = False
         self._last_call: asyncio.TimerHandle | None = None
 
-    # The transport speaks
+    # Called by the protocol
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Process received bytes."""
         if self.closed():
             return
         self._inbox += data
         if self.is_awaited:
-            self._pull()
+            self._read_inbox()
         if len(self._inbox) > _HIGH_WATER and not self._is_read_paused and not self._transport.is_closing():
             self._is_read_paused = True
             self._transport.pause_reading()
 
-    def _pull(self) -> None:
+    def _read_inbox(self) -> None:
         try:
             self.read_now()
         except (OSError, StreamBufferFullError, UnsatisfiableReadError) as exc:
             self.close(exc_info=exc)
 
     def lose(self, exc: BaseException | None) -> None:
-        """Note that the connection has ended; what has arrived can still be read."""
+        """Close the stream because the connection has ended; received bytes can still be read."""
         if self._last_call is not None:
             self._last_call.cancel()
             self._last_call = None
@@ -79,29 +79,29 @@ class TransportStream(BufferedStream, IOStream):
         self.close(exc_info=exc if exc is not None else False)
 
     def hold_writes(self) -> None:
-        """Keep further writes here: the transport holds enough."""
+        """Buffer further writes: the transport is full."""
         self._is_write_paused = True
 
     def release_writes(self) -> None:
-        """Give the transport what was kept."""
+        """Write the buffered data to the transport."""
         self._is_write_paused = False
         if not self.closed():
             self._handle_write()
 
-    # IOStream asks
+    # Overrides of IOStream
 
     def fileno(self) -> Any:
-        """Return the socket's number."""
+        """Return the socket's file descriptor."""
         return self.socket.fileno()
 
     def close_fd(self) -> None:
-        """Close the transport once it has sent what it holds; give it `_LAST_SECONDS` for that."""
+        """Close the transport once its buffer is sent, after `_LAST_SECONDS` at most."""
         self._transport.close()
         if self._transport.get_write_buffer_size():
             self._last_call = asyncio.get_running_loop().call_later(_LAST_SECONDS, self._transport.abort)
 
     def get_fd_error(self) -> Exception | None:
-        """Return None: the transport tells of errors itself."""
+        """Return None: the transport reports errors itself."""
         return None
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
@@ -115,14 +115,14 @@ class TransportStream(BufferedStream, IOStream):
         return size
 
     def write_to_fd(self, data: memoryview) -> int:
-        """Give *data* to the transport, all of it or, while that is full, nothing."""
+        """Write all of *data* to the transport; while that is full, write nothing."""
         if self._is_write_paused:
             return 0
         self._transport.write(bytes(data))
         return len(data)
 
     def set_nodelay(self, value: bool) -> None:
-        """Nothing: the loop's transports never delay."""
+        """Do nothing: the loop's transports set TCP_NODELAY."""
 
     def start_tls(
         self,
@@ -130,10 +130,10 @@ class TransportStream(BufferedStream, IOStream):
         ssl_options: dict[str, Any] | ssl.SSLContext | None = None,
         server_hostname: str | None = None,
     ) -> Any:
-        """Go on in TLS; return an awaitable of this stream, once the handshake is done.
+        """Switch to TLS; return an awaitable of this stream, which is done after the handshake.
 
         Raises:
-            ValueError: Something is still being read or written.
+            ValueError: A read or write is still in progress.
         """
         if not self.is_quiet or self._inbox:
             raise ValueError("The stream is not idle; it cannot go on in TLS.")
@@ -143,9 +143,9 @@ class TransportStream(BufferedStream, IOStream):
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH if server_side else ssl.Purpose.SERVER_AUTH)
         else:
             context = ssl_options_to_context(ssl_options, server_side=server_side)
-        return self._go_on_in_tls(context, server_side, server_hostname)
+        return self._start_tls(context, server_side, server_hostname)
 
-    async def _go_on_in_tls(self, context: ssl.SSLContext, server_side: bool, hostname: str | None) -> Self:
+    async def _start_tls(self, context: ssl.SSLContext, server_side: bool, hostname: str | None) -> Self:
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 self._transport,
@@ -163,10 +163,10 @@ class TransportStream(BufferedStream, IOStream):
         return self
 
     def cut(self) -> None:
-        """Close at once; what has not been sent is lost."""
+        """Close at once, dropping unsent data."""
         self._transport.abort()
 
-    # Where BaseIOStream would go to the socket
+    # Overrides of BaseIOStream that would access the socket
 
     def _read_to_buffer(self) -> int | None:
         if self.is_filling:
@@ -191,7 +191,7 @@ class TransportStream(BufferedStream, IOStream):
                 self._transport.resume_reading()
 
     def _add_io_state(self, state: int) -> None:
-        """Nothing: the transport watches the socket."""
+        """Do nothing: the transport watches the socket."""
 
     def _handle_write(self) -> None:
         if self._write_buffer is not None:
@@ -199,7 +199,7 @@ class TransportStream(BufferedStream, IOStream):
 
 
 class StreamProtocol(Successor):
-    """Passes a transport's events on to a stream."""
+    """Forwards a transport's events to a stream."""
 
     __slots__ = ("_stream",)
 
@@ -207,22 +207,22 @@ class StreamProtocol(Successor):
         self._stream = stream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Nothing: the stream knows its transport."""
+        """Do nothing: the stream knows its transport."""
 
     def data_received(self, data: bytes) -> None:
-        """Pass *data* on."""
+        """Forward *data*."""
         self._stream.feed(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the stream of its end."""
+        """Forward the end of the connection."""
         self._stream.lose(exc)
 
     def pause_writing(self) -> None:
-        """Have the stream keep what is written."""
+        """Make the stream buffer writes."""
         self._stream.hold_writes()
 
     def resume_writing(self) -> None:
-        """Have the stream write what it kept."""
+        """Make the stream write its buffered data."""
         self._stream.release_writes()
 
     def cut(self) -> None:

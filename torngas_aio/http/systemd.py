@@ -1,10 +1,10 @@
-"""What a service manager is told, and what it hands over: sd_notify and socket activation of systemd.
+"""sd_notify and socket activation of systemd.
 
-    NOTIFY_SOCKET               READY=1, RELOADING=1, STOPPING=1, WATCHDOG=1 go there (Type=notify, notify-reload)
-    WATCHDOG_USEC               how often it wants to hear WATCHDOG=1
-    LISTEN_PID, LISTEN_FDS      listening sockets that it has opened, from descriptor 3 on
+    NOTIFY_SOCKET               receives READY=1, RELOADING=1, STOPPING=1, WATCHDOG=1 (Type=notify, notify-reload)
+    WATCHDOG_USEC               the interval within which WATCHDOG=1 is expected
+    LISTEN_PID, LISTEN_FDS      listening sockets opened by systemd, from descriptor 3 on
 
-Without these variables nothing is done, so that no caller needs to ask.
+Without these variables every call does nothing.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ _FIRST_DESCRIPTOR = 3
 
 
 class ServiceManager:
-    """The service manager that has started this process, if one has.
+    """The service manager that has started this process, if any.
 
-    The variables are taken out of the environment, so that processes started from here are not taken for this one.
+    Its variables are removed from the environment, so that child processes do not use them.
 
     Attributes:
-        watchdog_seconds: How often `WATCHDOG=1` is to be sent: half of what the unit allows; 0: not at all.
+        watchdog_seconds: Interval for `WATCHDOG=1`: half of the unit's; 0: not expected.
     """
 
     def __init__(self) -> None:
@@ -38,23 +38,23 @@ class ServiceManager:
         self.watchdog_seconds = (parse_whole(microseconds) or 0) / 2e6 if is_ours else 0.0
 
     def ready(self, status: str) -> None:
-        """Tell that the server answers, at first or after `reloading`."""
+        """Send that the server is serving, after the start or after `reloading`."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def reloading(self) -> None:
-        """Tell that new code is being loaded; `ready` ends it."""
+        """Send that new code is being loaded; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """Tell that the server is on its way to its end."""
+        """Send that the server is stopping."""
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """Tell that the server is alive."""
+        """Send that the server is alive."""
         self._send("WATCHDOG=1")
 
     def hand_over(self) -> dict[str, str]:
-        """Return the variables for a program that takes this one's place in the same process."""
+        """Return the variables for a program that replaces this one in the same process (exec)."""
         found = {"NOTIFY_SOCKET": self._address} if self._address else {}
         if self.watchdog_seconds:
             found["WATCHDOG_USEC"] = str(int(self.watchdog_seconds * 2e6))
@@ -70,7 +70,7 @@ class ServiceManager:
 
 
 def inherited_sockets() -> list[socket.socket]:
-    """Return the listening sockets that systemd has opened for this process (socket activation); [] without any.
+    """Return the listening sockets that systemd has opened for this process (socket activation); [] if none.
 
     Raises:
         ConfigError: A descriptor is not open.
@@ -95,9 +95,9 @@ def inherited_sockets() -> list[socket.socket]:
 
 
 def listening_variables(sockets: Sequence[socket.socket]) -> dict[str, str]:
-    """Put *sockets* where `inherited_sockets` of the program finds them that replaces this one; return its variables.
+    """Duplicate *sockets* to the descriptors of socket activation for exec; return the variables to set.
 
-    What has these descriptors is lost here: the program must be replaced next.
+    Other files on these descriptors are closed: the program must be replaced next.
     """
     for number, each in enumerate(sockets):
         os.dup2(each.fileno(), _FIRST_DESCRIPTOR + number)

@@ -1,7 +1,7 @@
-"""Request target and Host, judged alike by every server. SPEC: RFC 9112 3.2 and 3.3, RFC 3986 3.2.2 and 3.3.
+"""Checks of request target and Host, the same on every server. SPEC: RFC 9112 3.2 and 3.3, RFC 3986 3.2.2 and 3.3.
 
-/path?query               visible ASCII only: other characters come percent-encoded
-http://host/path?query    of the host that Host names; `*` for OPTIONS
+/path?query               visible ASCII only: other characters must be percent-encoded
+http://host/path?query    with the same host as the Host field; `*` for OPTIONS
 Host                      name, IPv4 or [IPv6], port; may be empty; no encoded control characters
 """
 
@@ -14,7 +14,7 @@ from torngas_aio.utils.text import is_token
 
 __all__ = ["checked_line", "is_host", "path_of"]
 
-# SPEC: RFC 3986 7.3: no %00, nor another control character, where a name is expected
+# SPEC: RFC 3986 7.3: no %00 or other control character in a name
 _ENCODED = rb"%(?:[2-689A-Fa-f][0-9A-Fa-f]|7[0-9A-Ea-e])"
 is_host = re.compile(
     rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|" + _ENCODED + rb")*"
@@ -25,7 +25,7 @@ _absolute = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE).fullmatch
 
 
 def path_of(method: str, target: bytes, host: bytes | None) -> str:
-    """Return the path and query that *target* asks for.
+    """Return the path and query of *target*.
 
     Args:
         host: The Host field.
@@ -44,8 +44,8 @@ def path_of(method: str, target: bytes, host: bytes | None) -> str:
     whole = None if b"#" in target else _absolute(target)
     if whole is None:
         raise ValueError("The target is neither a path nor a URL.")
-    # SPEC: RFC 9112 3.2.2: the authority of the target stands in for Host. Where the two differ, some
-    # reader before or after us has gone by the other one: refused.
+    # SPEC: RFC 9112 3.2.2: the target's authority overrides Host. A difference is refused, because a proxy may
+    # have used the other one.
     if host is None or host.lower() != whole[1].lower():
         raise ValueError("The target and the Host field name different hosts.")
     path = (whole[2] or b"/").decode()
@@ -53,13 +53,13 @@ def path_of(method: str, target: bytes, host: bytes | None) -> str:
 
 
 def checked_line(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
-    """Return the start line with a target that is a path, as our own server does; for heads that others have read.
+    """Return the start line with a path as its target, for heads that another server's parser has read.
 
-    Content-Length is one number here too, where others take "3, 3".
+    A Content-Length must be one number; other parsers accept "3, 3".
     An `Upgrade` in HTTP/1.0 is removed from *headers*. SPEC: RFC 9110 7.8
 
     Raises:
-        HTTPInputError: Method, target, Host or Content-Length are malformed, or HTTP/1.0 comes with a transfer coding.
+        HTTPInputError: Method, target, Host or Content-Length is malformed, or HTTP/1.0 with a transfer coding.
     """
     if not is_token(line.method):
         raise HTTPInputError("The method is not a token.")

@@ -1,11 +1,12 @@
-"""A part of a task that a callback of the loop may run in the task's place, so that the loop need not wake the task.
+"""A part of a task that a callback of the loop may run in its place, which saves waking the task.
 
     task ── await TaskBody(coroutine) ──► coroutine ── await until_resumed() ──► the task sleeps
-    callback ── resume() ──► the coroutine runs, in the callback, but as the task and in the task's context
-                                ├─ until_resumed() again: the task sleeps on  PERF: -0.4 us (benchmarks, websocket-echo)
-                                └─ it awaits anything else, returns or raises: the task wakes and takes that over
+    callback ── resume() ──► the coroutine runs in the callback, but as the task and in the task's context
+                                ├─ until_resumed() again: the task stays asleep  PERF: -0.4 us (benchmarks,
+                                │  websocket-echo)
+                                └─ it awaits anything else, returns or raises: the task wakes and continues with that
 
-`asyncio.current_task()` is the task all the time, so timeouts and cancellation work as in any coroutine.
+`asyncio.current_task()` is always the task, so timeouts and cancellation work as in any coroutine.
 """
 
 import asyncio
@@ -19,30 +20,30 @@ from torngas_aio._compat.stdlib import enter_task, leave_task
 __all__ = ["TaskBody", "until_resumed"]
 
 _current_task = asyncio.current_task
-_RESUMED, _ENDED = object(), object()  # what a coroutine waits for, in place of a future
+_RESUMED, _ENDED = object(), object()  # yielded by a coroutine in place of a future
 
 
 @types.coroutine
 def until_resumed() -> Generator[object, None, None]:
-    """Wait for `resume` or `wake` of the `TaskBody` in which this runs; they may also have no particular reason."""
+    """Wait for `resume` or `wake` of the enclosing `TaskBody`; spurious wake-ups are possible."""
     yield _RESUMED
 
 
 class _Sleep(asyncio.Future[None]):
-    """What the task waits for while its coroutine waits for `until_resumed`; `context` is the task's."""
+    """The future that the task awaits while its coroutine is in `until_resumed`; `context` is the task's."""
 
     __slots__ = ("context",)
 
     context: Context
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
-        assert context is not None  # a task gives its own
+        assert context is not None  # tasks always pass their own
         self.context = context
         super().add_done_callback(fn, context=context)
 
 
 class TaskBody:
-    """Runs *coroutine* where it is awaited, once; see the module."""
+    """An awaitable that runs *coroutine*, once; see the module."""
 
     __slots__ = ("_awaited", "_coroutine", "_error", "_loop", "_sleep", "_task")
 
@@ -51,8 +52,8 @@ class TaskBody:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
         self._sleep: _Sleep | None = None
-        self._awaited: object = _RESUMED  # by the coroutine, where `resume` ran it last
-        self._error: BaseException | None = None  # that it raised there
+        self._awaited: object = _RESUMED  # by the coroutine, when `resume` last ran it
+        self._error: BaseException | None = None  # raised by it in `resume`
 
     @property
     def is_waiting(self) -> bool:
@@ -60,7 +61,7 @@ class TaskBody:
         return self._sleep is not None and self._awaited is _RESUMED
 
     def resume(self) -> None:
-        """Run the coroutine until it waits, if it is in `until_resumed`; within another task, have its own run it."""
+        """Run the coroutine to its next wait, if it is in `until_resumed`; from within another task, wake its own."""
         sleep, task = self._sleep, self._task
         if sleep is None or task is None or sleep.done():
             return
@@ -81,7 +82,7 @@ class TaskBody:
             self.wake()
 
     def wake(self) -> None:
-        """Have the task run the coroutine, if it is in `until_resumed`."""
+        """Wake the task to run the coroutine, if it is in `until_resumed`."""
         if self._sleep is not None and not self._sleep.done():
             self._sleep.set_result(None)
 
@@ -119,5 +120,5 @@ class TaskBody:
 
 
 def _cancel(awaited: object) -> bool:
-    """Cancel what the coroutine awaits, as `Task.cancel` does; return whether that was possible."""
+    """Cancel the future that the coroutine awaits, as `Task.cancel` does; return whether that was possible."""
     return asyncio.isfuture(awaited) and awaited.cancel()

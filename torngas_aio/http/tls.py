@@ -1,4 +1,4 @@
-"""The TLS context of a server, looked at before the first client is."""
+"""The TLS context of a server, checked before the first connection."""
 
 import errno
 import os
@@ -18,15 +18,15 @@ _KEYS = ("certfile", "keyfile", "password", "ssl_version", "cert_reqs", "ca_cert
 
 
 def server_context(ssl_options: dict[str, Any] | ssl.SSLContext) -> ssl.SSLContext:
-    """Return the context that *ssl_options* means.
+    """Return the context for *ssl_options*.
 
     Args:
         ssl_options: A context, or the keywords for one, as in Tornado: `certfile`, `keyfile` and more; `password` is
-            the key's.
+            that of the key.
 
     Raises:
-        ConfigError: No client could ever connect: there is no certificate, its files cannot be used, or the context is
-            a client's.
+        ConfigError: No client could connect: there is no certificate, its files cannot be used, or the context is for
+            clients.
     """
     context = ssl_options if isinstance(ssl_options, ssl.SSLContext) else _context_of(dict(ssl_options))
     if (reason := _fault_of(context)) is not None:
@@ -37,7 +37,7 @@ def server_context(ssl_options: dict[str, Any] | ssl.SSLContext) -> ssl.SSLConte
 def load_certificate(
     context: ssl.SSLContext, certfile: str, keyfile: str | None = None, password: str | None = None
 ) -> None:
-    """Load the PEM files into *context*, without ever asking for a password on the terminal or waiting for a pipe.
+    """Load the PEM files into *context*, without prompting for a password or blocking on a pipe.
 
     Raises:
         OSError: A file is missing or cannot be used, the key does not fit, or the password is wrong.
@@ -79,8 +79,8 @@ def _context_of(options: dict[str, Any]) -> ssl.SSLContext:
 
 
 def _fault_of(context: ssl.SSLContext) -> str | None:
-    """Why no client could connect, found by a handshake in memory; None where nothing speaks against it."""
-    if context.sni_callback is not None:  # it may choose another context, with a certificate, for each host
+    """Return why no client could connect, found by a handshake in memory; None if no fault is found."""
+    if context.sni_callback is not None:  # it may choose another context, with a certificate, for each host name
         return None
     asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE

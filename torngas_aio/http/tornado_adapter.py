@@ -1,4 +1,4 @@
-"""Requests from Tornado's own HTTP server: its delegate interface, turned into our exchange.
+"""Requests from Tornado's own HTTP server: its delegate interface, adapted to our exchange.
 
 tornado.httpserver ── TornadoAdapter ──► Request ──► application.serve_request
                         feeds TornadoBody       ◄── TornadoExchange ── tornado's HTTPConnection
@@ -36,10 +36,10 @@ class TornadoAdapter(HTTPMessageDelegate):
     """One request that arrives through Tornado's server.
 
     Args:
-        application: Answers the request.
+        application: Serves the request.
         tasks: Owns the request's task until it has ended.
-        context_for: Gives the context to run a request in; else a copy of the one the server was started in.
-        routed: The request as a router has it, whose target counts.
+        context_for: Returns the context for a request; by default a copy of the one in which the server was started.
+        routed: The request as a router changed it; its target replaces that of the start line.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class TornadoAdapter(HTTPMessageDelegate):
         self._context_for = context_for
         self._unpacker: _Unpacker | None = None
         self._chunks: _ChunkCounter | None = None
-        self._counts_chunks = isinstance(connection, HTTP1Connection)  # else another server has counted
+        self._counts_chunks = isinstance(connection, HTTP1Connection)  # other servers count chunks themselves
         self._may_unpack = _take_over_unpacking(connection)
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
@@ -76,7 +76,7 @@ class TornadoAdapter(HTTPMessageDelegate):
             request.uri, request.path, request.query = routed.uri or "", routed.path, routed.query
             request.root_path = getattr(routed, "root_path", "")
             self._routed = None
-        # Tornado's `xheaders` lends the client's address to the connection only while it reads the request.
+        # With `xheaders`, Tornado sets the client's address on the connection only while it reads the request.
         request.remote_ip, request.protocol = request.remote_ip, request.protocol
         exchange.method = line.method
         exchange.body.expect(headers)
@@ -88,14 +88,14 @@ class TornadoAdapter(HTTPMessageDelegate):
             return None
         if "Transfer-Encoding" in headers and self._counts_chunks:
             self._chunks = _ChunkCounter(exchange.stream)
-        # Tornado reads the body, and looks at its limits, when this is done: `prepare` may change them before.
+        # Tornado reads the body and checks its limits after this future: `prepare` may change them before.
         task.add_done_callback(self._exchange.body.discard)
         return self._exchange.body.wanted
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         if self._chunks is not None and not self._exchange.body.has_failed:
             try:
-                self._chunks.weigh(len(chunk))
+                self._chunks.check(len(chunk))
             except ChunkError as exc:
                 self._exchange.body.feed_error(BodyError(400, f"The chunked body is broken: {exc}."))
         if self._unpacker is not None:
@@ -125,9 +125,9 @@ class TornadoAdapter(HTTPMessageDelegate):
 
 
 def _take_over_unpacking(connection: Any) -> bool:
-    """Return whether Tornado's server was to unpack gzip bodies on *connection*; it does not any more.
+    """Return whether Tornado's server would decompress gzip bodies on *connection*, and disable that.
 
-    Tornado puts no limit on the number of members, and works on a body for as long as it has input.
+    Tornado does not limit the number of members, and does not yield to the loop while it has input.
     """
     params = getattr(connection, "params", None)
     if not getattr(params, "decompress", False):
@@ -139,7 +139,7 @@ def _take_over_unpacking(connection: Any) -> bool:
 
 
 class _ChunkCounter:
-    """Counts the chunks that Tornado's server reads from *stream*: it asks once for the size of each."""
+    """Counts the chunks that Tornado's server reads from *stream*: it calls `read_until` once for each size."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -152,18 +152,18 @@ class _ChunkCounter:
         self._count += 1
         return self._read_until(*args, **kwargs)
 
-    def weigh(self, payload: int) -> None:
-        """Weigh the chunks since the last call, which brought *payload* bytes; raises as `FramingBudget.spend`."""
+    def check(self, payload: int) -> None:
+        """Check the chunks since the last call, which had *payload* bytes; raises as `FramingBudget.spend`."""
         count, self._count = self._count, 0
         self._budget.spend(payload, count * MIN_FRAMING)
 
     def stop(self) -> None:
-        """Leave the stream as it was."""
+        """Restore the stream's `read_until`."""
         del self._stream.read_until
 
 
 class _Unpacker:
-    """Feeds an exchange's body with what gzip makes of the bytes that arrive; an error ends the body."""
+    """Feeds an exchange's body with the decompressed gzip input; an error ends the body."""
 
     def __init__(self, exchange: TornadoExchange) -> None:
         self._exchange = exchange
@@ -172,7 +172,7 @@ class _Unpacker:
         self._worked = 0
 
     async def feed(self, chunk: bytes) -> None:
-        """Unpack *chunk*, in several turns of the loop where it becomes much."""
+        """Decompress *chunk*, over several turns of the loop if its content is large."""
         body = self._exchange.body
         self._worked += len(chunk)
         try:
@@ -197,7 +197,7 @@ class _Unpacker:
         self._exchange.body.check_size(self._size)
 
     def end(self) -> None:
-        """Fail the body when its last member is not complete."""
+        """Fail the body if its last gzip member is incomplete."""
         try:
             self._inflater.end()
         except InflateError as exc:

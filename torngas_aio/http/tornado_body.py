@@ -1,4 +1,4 @@
-"""A request's body from Tornado's server: when it is read, how large it may be, and who waits for it."""
+"""A request's body from Tornado's server: buffering, size limit, and waiting readers."""
 
 import asyncio
 from collections import deque
@@ -17,7 +17,7 @@ class TornadoBody:
     """The request's body, between Tornado's reader and the application.
 
     Attributes:
-        limit: The largest size that is handed on.
+        limit: The largest size that is passed on, in bytes.
         wanted: Done when Tornado may read the body.
     """
 
@@ -37,40 +37,40 @@ class TornadoBody:
         self.wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def expect(self, headers: HTTPHeaders) -> None:
-        """Note what the request's head says about the body."""
+        """Read the body's length and expectation from the request's head."""
         if "Transfer-Encoding" not in headers:
             self._length = parse_whole(headers.get("Content-Length", ""))
         self._expects_continue = "Expect" in headers
 
     @property
     def is_unread(self) -> bool:
-        """Whether a body is to come that has not been asked for."""
+        """Whether a body is to come that has not been read from the socket."""
         return not (self._has_ended or self.wanted.done())
 
     @property
     def may_drain(self) -> bool:
-        """Whether the body can be read and dropped, to keep the connection: it is unread, small and on its way."""
+        """Whether the body can be read and dropped to keep the connection: it is unread, small and being sent."""
         is_small = self._length is not None and self._length <= MAX_DRAINED
         return self.is_unread and is_small and not self._expects_continue
 
     def drain(self, after: Callable[[], None]) -> None:
-        """Drop the body, and call *after* at its end."""
+        """Drop the body and call *after* at its end."""
         self._after_end = after
         self.discard()
 
     def check_size(self, size: int) -> None:
-        """Raise BodyError where the body is larger than it may be."""
+        """Raise BodyError if *size* is above the limit."""
         if size > self.limit:
             raise BodyError(413, f"The body is larger than {self.limit} bytes.")
 
     def discard(self, *_: object) -> None:
-        """Drop what is here and what still arrives: this body is not read any more."""
+        """Drop buffered chunks and those that still arrive: this body is not read any more."""
         self._is_discarded = True
         self._chunks.clear()
-        self._want()
-        self._let_go()
+        self._allow_reading()
+        self._release_chunk()
 
-    def _want(self) -> None:
+    def _allow_reading(self) -> None:
         if not self.wanted.done():
             self.wanted.set_result(None)
 
@@ -113,13 +113,13 @@ class TornadoBody:
             self._error = self._error or error
             self._chunks.clear()
         self._wake()
-        self._let_go()
+        self._release_chunk()
 
     async def read_all(self) -> bytes:
         self._check()
-        self._is_streaming = False  # a chunk that waits to be taken must not hold back the rest
-        self._want()
-        self._let_go()
+        self._is_streaming = False  # release a chunk that waits for a reader, so that the rest can follow
+        self._allow_reading()
+        self._release_chunk()
         while not self._has_ended:
             await self._wait()
         body = b"".join(self._chunks)
@@ -129,16 +129,16 @@ class TornadoBody:
     async def read_chunk(self) -> bytes:
         self._check()
         self._is_streaming = True
-        self._want()
+        self._allow_reading()
         while not self._chunks:
             if self._has_ended:
                 return b""
-            self._let_go()
+            self._release_chunk()
             await self._wait()
         return self._chunks.popleft()
 
     def _check(self) -> None:
-        """Raise what the body has ended in; or BodyError, before the client is told to send what is too large."""
+        """Raise the body's error, or BodyError if it is too large, before `100 Continue` is sent."""
         if self._error is not None:
             raise self._error
         if not self._has_ended:
@@ -160,6 +160,6 @@ class TornadoBody:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
 
-    def _let_go(self) -> None:
+    def _release_chunk(self) -> None:
         if self._taken is not None and not self._taken.done():
             self._taken.set_result(None)

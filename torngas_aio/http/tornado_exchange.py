@@ -1,6 +1,6 @@
 """One request's response on a connection of Tornado's server, with the methods of our server's `exchange`.
 
-TornadoExchange ── detach_to ──► StreamTransport   the connection, for a protocol that takes it over
+TornadoExchange ── detach_to ──► StreamTransport   the connection, for the protocol that takes it over
 """
 
 import asyncio
@@ -30,11 +30,11 @@ __all__ = ["StreamTransport", "TornadoExchange"]
 
 _NO_LIMIT = 1 << 60
 _SWITCHING = 101
-_TORNADOS_BUFFER = 100 * 1024 * 1024  # Tornado's `max_buffer_size` where none was given
+_TORNADOS_BUFFER = 100 * 1024 * 1024  # Tornado's default `max_buffer_size`
 
 
 class TornadoExchange(HTTPConnection):
-    """One request and its answer on a connection of Tornado's server."""
+    """One request and its response on a connection of Tornado's server."""
 
     can_send_files = False
 
@@ -52,7 +52,7 @@ class TornadoExchange(HTTPConnection):
             MAX_BODY_BYTES if buffer == _TORNADOS_BUFFER else buffer
         )
         connection.set_max_body_size(_NO_LIMIT)  # type: ignore[attr-defined]  # the body counts: a 413, not Tornado's 400
-        self._is_framed = False  # whether the answer's end is seen before `finish`
+        self._is_framed = False  # whether the response's end is known before `finish`
         self._written: Awaitable[None] | None = None
         self._close_callback: Callable[[], object] | None = None
         self._has_left = False
@@ -68,7 +68,7 @@ class TornadoExchange(HTTPConnection):
         try:
             for name, value in headers:
                 fields.add(name, value)
-        except HTTPInputError as exc:  # HTTPHeaders takes them for a client's
+        except HTTPInputError as exc:  # HTTPHeaders reports them as a client's error
             raise HTTPOutputError(str(exc)) from exc
         if "Server" not in fields:
             fields["Server"] = SERVER_NAME
@@ -90,7 +90,7 @@ class TornadoExchange(HTTPConnection):
             self.close_after()
         self._is_framed = "Content-Length" in headers
         self._written = self._connection.write_headers(start_line, headers, chunk)
-        if start_line.code >= 200 or start_line.code == _SWITCHING:  # else the answer is still to come
+        if start_line.code >= 200 or start_line.code == _SWITCHING:  # otherwise the response is still to come
             self.status = start_line.code
         return self._written
 
@@ -105,21 +105,21 @@ class TornadoExchange(HTTPConnection):
         self._close_callback = None
         self._connection.set_close_callback(None)
         if self._is_framed and self.body.may_drain:
-            self.body.drain(self._connection.finish)  # Tornado closes the connection where it is called earlier
+            self.body.drain(self._connection.finish)  # called before the body's end, it closes the connection
         else:
             self._connection.finish()
 
     def close_after(self) -> None:
-        """Have the answer say `Connection: close`, and close after it."""
+        """Send `Connection: close` with the response, and close after it."""
         self._connection._disconnect_on_finish = True  # Tornado has no public way
 
     def abort(self) -> None:
-        """Close the connection at once; what was promised and not sent is seen as missing."""
+        """Close the connection at once, so that the client sees an incomplete response as truncated."""
         self.is_finished = True
         getattr(self._connection, "abort", self.stream.close)()
 
     def fail(self) -> None:
-        """Answer 500 for an application that cannot, or cut an answer that has begun."""
+        """Respond with 500 for a failed application, or abort a response that has begun."""
         if self.is_finished:
             return
         if self._written is not None:
@@ -153,7 +153,7 @@ class TornadoExchange(HTTPConnection):
             await self._written
 
     def client_left(self) -> None:
-        """Tell those who wait that the client has gone; once."""
+        """Notify the body and the close callback that the client has gone; called once."""
         self.body.feed_error(ClientGone("The client closed the connection."))
         self._has_left = True
         callback, self._close_callback = self._close_callback, None
@@ -166,7 +166,7 @@ class TornadoExchange(HTTPConnection):
 
 
 class StreamTransport:
-    """The methods of a transport that a `Successor` needs, over Tornado's stream."""
+    """The transport methods that a `Successor` uses, over Tornado's stream."""
 
     _READ_BYTES = 64 * 1024
     _HIGH_WATER = 64 * 1024
@@ -178,7 +178,7 @@ class StreamTransport:
         self._may_read = True
         self._is_reading = False
         self._is_full = False
-        self._at_rest: Callable[[], None] | None = None  # once everything has been sent
+        self._at_rest: Callable[[], None] | None = None  # called once everything has been sent
         successor.connection_made(self)  # type: ignore[arg-type]  # as much of a transport as a Successor uses
         stream.set_close_callback(self._lost)
         self._read()
@@ -252,7 +252,7 @@ class StreamTransport:
             end()
 
     def _shut_down(self) -> None:
-        if self._stream.closed():  # the client went while the last bytes left; there is no socket any more
+        if self._stream.closed():  # the client left while the last bytes were sent: there is no socket any more
             return
         with contextlib.suppress(OSError):  # the client has gone
             self._stream.socket.shutdown(socket.SHUT_WR)  # pyright: ignore[reportOptionalMemberAccess]

@@ -1,11 +1,11 @@
-"""Listening on a unix socket: whose the path is, and who may remove it.
+"""Listening on a unix socket: when its path may be used, and by whom it is removed.
 
     path absent, or its server dead (connections are refused)   bound
-    a server answers, or cannot be asked                         refused
-    at the end                                                   removed, if it is still the file that was made here
+    a server responds, or its state cannot be determined         refused
+    at the end                                                   removed, if it is still the file created here
 
-The folder is locked meanwhile: a server that is between `bind` and `listen` refuses connections, too, and of two that
-find a dead one's path each would remove what the other has made.
+The folder is locked during these steps: a server between `bind` and `listen` also refuses connections, and two servers
+that replace a dead server's socket at the same time would each remove the other's.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ DEFAULT_BACKLOG = 1024
 UNIX_MODE = 0o660
 
 _LOCK_SECONDS = 5.0
-"""How long another server may hold the folder; a foreign program that holds it for longer is not waited for."""
+"""Longest wait for another process's lock on the folder; after that the server continues without it."""
 
 
 class UnixListener:
-    """A listening unix socket and the file that it is reached by.
+    """A listening unix socket and its file.
 
     Attributes:
         socket: Bound, listening and non-blocking.
@@ -47,7 +47,7 @@ class UnixListener:
 
     @classmethod
     def adopted(cls, path: str, sock: socket.socket) -> "UnixListener":
-        """Return the owner of *path*, to which *sock* was bound by the program that this one has replaced."""
+        """Return the owner of *path*, to which the program replaced by this one (exec) has bound *sock*."""
         listener = cls.__new__(cls)
         listener._path = Path(path).absolute()
         listener._file = _held(listener._path)
@@ -73,21 +73,21 @@ class UnixListener:
         return sock
 
     def remove(self) -> None:
-        """Remove the file, unless another server has put its own there meanwhile."""
+        """Remove the file, unless another server has replaced it."""
         with _locked(self._path.parent), contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self._path.lstat(), self._file()):
                 self._path.unlink()
 
 
 class UnixListeners:
-    """The unix sockets that a parent holds for its workers: their files outlive the worker that asked first."""
+    """The unix sockets that a parent holds for its workers: their files outlive the worker that requested them."""
 
     def __init__(self) -> None:
         self._listeners: dict[str, UnixListener] = {}
         self._is_closed = False
 
     def answer(self, asking: Iterable[socket.socket], path: str) -> None:
-        """Send *asking* the socket that listens at *path*, or why there is none; then close them."""
+        """Send the socket that listens at *path*, or the error, on each of *asking*; then close these."""
         why = ""
         if path not in self._listeners and not self._is_closed:
             try:
@@ -102,7 +102,7 @@ class UnixListeners:
                     each.sendall(why.encode())
 
     def keep(self, paths: Collection[str]) -> None:
-        """Close and remove what is at no path of *paths*: the new code listens elsewhere."""
+        """Close and remove the sockets that are not in *paths*: the new code does not use them."""
         for path in [each for each in self._listeners if each not in paths]:
             listener = self._listeners.pop(path)
             listener.socket.close()
@@ -115,16 +115,16 @@ class UnixListeners:
             listener.socket.close()
 
     def remove(self) -> None:
-        """Close the sockets, and remove their files."""
+        """Close the sockets and remove their files."""
         self.close()
         self.keep(())
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Generator[None]:
-    """Keep other servers from taking or removing a path in *folder*, if it is readable and the system knows `flock`."""
+    """Keep other servers from using or removing a path in *folder*, if it is readable and `flock` is available."""
     with contextlib.ExitStack() as opened:
-        with contextlib.suppress(ImportError, OSError):  # serve without the lock all the same
+        with contextlib.suppress(ImportError, OSError):  # continue without the lock
             import fcntl  # not on Windows
 
             number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -139,7 +139,7 @@ def _locked(folder: Path) -> Generator[None]:
 
 
 def _held(path: Path) -> Callable[[], os.stat_result]:
-    """Return what tells the inode of *path*, which no other file gets meanwhile: a file of its name might, after it."""
+    """Return a function that stats the file now at *path*; it stays open, so that its inode number is not reused."""
     if not hasattr(os, "O_PATH"):
         found = path.lstat()
         return lambda: found
@@ -156,10 +156,10 @@ class _Descriptor:
 
 
 def _refuse_live(path: str) -> None:
-    """Raise unless connections to *path* are refused: all else, a full backlog too, may be a live server.
+    """Raise unless connections to *path* are refused: any other result, such as a full backlog, may be a live server.
 
     Raises:
-        ConfigError: A server is, or may be, alive.
+        ConfigError: A server is alive, or may be.
     """
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)

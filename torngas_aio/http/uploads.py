@@ -1,7 +1,7 @@
-"""Uploaded files, in memory or spooled, and where they are stored.
+"""Uploaded files, in memory or spooled, and their storage.
 
-UploadedFile    one file of a form: safe name, size, content type; read, iterated and saved off the loop
-FolderStorage   a folder that stores uploads under names that cannot be guessed
+UploadedFile    one file of a form: safe name, size, content type; read, iterated and saved in threads
+FolderStorage   a folder that stores uploads under unguessable names
 safe_filename   a client's file name without folders and control characters
 """
 
@@ -26,25 +26,25 @@ from torngas_aio.http.spool import IN_MEMORY, Spool, SpooledFile
 
 __all__ = ["FolderStorage", "Storage", "UploadedFile", "has_type", "read_media_types", "safe_filename", "uploads_of"]
 
-_MAX_NAME = 200  # bytes; file systems take 255, and a storage adds to it
+_MAX_NAME = 200  # bytes; file systems allow 255, and a storage adds a prefix
 _UNSAFE = frozenset('<>:"/\\|?*')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)[ ]*(\.|$)", re.IGNORECASE).match  # on Windows
 
 
 class Storage(Protocol):
-    """Where `UploadedFile.save` can put a file: a folder, an object store."""
+    """A target of `UploadedFile.save`: a folder, an object store."""
 
     async def save(self, file: "UploadedFile") -> Any:
-        """Store *file*, which `file.iterate()` gives in pieces; return what finds it again."""
+        """Store *file*, read by `file.iterate()`; return its identifier in the storage."""
 
 
 class UploadedFile(SpooledFile):
     """A file of a form.
 
     Attributes:
-        filename: Safe as the name of a file, see `safe_filename`.
-        raw_filename: As the client sent it: never a path to trust.
-        content_type: As the client sent it.
+        filename: Safe as a file name, see `safe_filename`.
+        raw_filename: The client's value: never use it as a path.
+        content_type: The client's value.
         size: In bytes.
     """
 
@@ -55,28 +55,28 @@ class UploadedFile(SpooledFile):
         self.raw_filename: str = file.filename
 
     async def iterate(self, chunk_bytes: int = IN_MEMORY) -> AsyncIterator[bytes]:
-        """Give the whole content in pieces of *chunk_bytes*; raises as `read`."""
+        """Yield the whole content in pieces of *chunk_bytes*; raises as `read`."""
         for at in range(0, self.size, chunk_bytes):
             yield await self.spool.read(min(chunk_bytes, self.size - at), self.start + at)
 
     async def save(self, target: str | os.PathLike[str] | Storage, *, overwrite: bool = False) -> Any:
-        """Write the content to a path, or have a storage keep it; return what the storage returns.
+        """Write the content to a path, or pass the file to a storage; return the storage's result.
 
-        A file appears at the path once it is complete; one that was cancelled or failed leaves nothing.
+        The file appears at the path once it is complete; a cancelled or failed call leaves no file.
 
         Args:
-            target: A path, whose folder exists, or an object with `async def save(file)`.
-            overwrite: Replace a file that is there.
+            target: A path in an existing folder, or an object with `async def save(file)`.
+            overwrite: Replace an existing file.
 
         Raises:
-            FileExistsError: There is a file at the path already.
+            FileExistsError: A file exists at the path.
             OSError: It cannot be written.
         """
         if not isinstance(target, str | os.PathLike):
             return await target.save(self)
         writer = _Writer(Path(target))
         try:
-            async for chunk in self.iterate(IN_MEMORY // 4):  # of many uploads at once
+            async for chunk in self.iterate(IN_MEMORY // 4):  # limits memory with many concurrent uploads
                 await run_in_thread(writer.write, chunk)
             await run_in_thread(writer.commit, overwrite)
         finally:
@@ -85,7 +85,7 @@ class UploadedFile(SpooledFile):
 
 
 class _Writer:
-    """A file under a temporary name beside its path, until it is complete."""
+    """A file with a temporary name in the target's folder, until it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -111,7 +111,7 @@ class _Writer:
                 os.link(self._temporary, self._path)
             except FileExistsError:
                 raise
-            except OSError:  # a file system without hard links: an empty file is seen for a moment
+            except OSError:  # a file system without hard links: an empty file is visible for a moment
                 self._path.open("xb").close()
                 self._temporary.replace(self._path)
 
@@ -129,29 +129,29 @@ class _Writer:
 
 
 class FolderStorage:
-    """Stores uploads in one folder, each under a random prefix and its safe name.
+    """A storage that keeps uploads in one folder, each under a random prefix and its safe name.
 
-    `send_file(name, root=storage.root)` of a handler sends them.
+    Handlers send them with `send_file(name, root=storage.root)`.
 
     Args:
-        root: The folder; made with the first file.
+        root: The folder; created with the first file.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
 
     async def save(self, file: UploadedFile) -> str:
-        """Store *file*; return the name that it has in the folder. Raises as `UploadedFile.save`."""
+        """Store *file*; return its name in the folder. Raises as `UploadedFile.save`."""
         name = f"{secrets.token_hex(16)}-{file.filename}"
         await run_in_thread(self._make)
         await file.save(self.root / name)
         return name
 
     async def delete(self, name: str) -> None:
-        """Remove the file *name*; one that is not there is no error.
+        """Remove the file *name*, if it exists.
 
         Raises:
-            ArgumentError: *name* is not what `save` returns.
+            ArgumentError: *name* was not returned by `save`.
         """
         if name != safe_filename(name, max_bytes=255):
             raise ArgumentError(f"FolderStorage.delete({name!r:.80}): give a name that `save` has returned.")
@@ -167,10 +167,10 @@ def uploads_of(files: Mapping[str, Iterable[SpooledFile | HTTPFile]]) -> dict[st
 
 
 def safe_filename(name: str, *, max_bytes: int = _MAX_NAME) -> str:
-    r"""Return *name* as a name that every file system takes: never a path, hidden, or reserved.
+    r"""Return *name* as a name that every file system accepts: never a path, hidden, or reserved.
 
-    Folders (`/` and `\`), control characters, marks that reorder text, and `<>:"|?*` are taken out, a long name is
-    cut before its suffix. "file" where nothing is left.
+    Folders (`/` and `\`), control characters, marks that reorder text, and `<>:"|?*` are removed; a long name is
+    shortened before its suffix. "file" if nothing is left.
     """
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     name = "".join(each for each in " ".join(name.split()) if each.isprintable() and each not in _UNSAFE).strip(". ")
@@ -183,10 +183,10 @@ def safe_filename(name: str, *, max_bytes: int = _MAX_NAME) -> str:
 
 
 def has_type(file: UploadedFile, allowed: Iterable[str]) -> bool:
-    """Whether the content type that the client names, and the one of the file's suffix, are *allowed*.
+    """Return whether the client's content type and that of the file's suffix are both *allowed*.
 
     Args:
-        allowed: Media types such as "application/pdf" and "image/*". The content is not looked at.
+        allowed: Media types such as "application/pdf" and "image/*". The content is not examined.
     """
     patterns = [each.lower() for each in allowed]
     claimed = file.content_type.partition(";")[0].strip().lower()
@@ -195,6 +195,6 @@ def has_type(file: UploadedFile, allowed: Iterable[str]) -> bool:
 
 
 def read_media_types() -> None:
-    """Have Python read its table of suffixes, from files, now: no request is to wait for that."""
+    """Load Python's table of file suffixes, read from files, at start, so that no request waits for it."""
     if not mimetypes.inited:
         mimetypes.init()

@@ -1,10 +1,10 @@
 """A WebSocket on an asyncio transport, with the interface that Tornado's `WebSocketHandler` expects of its connection.
 
-transport ──data_received──► MessageReader ──► `run`, as the request's task ──► on_message, one after the other
-write_message ──► frame ──► transport.write          full: `pause_writing`, what is returned waits
+transport ──data_received──► MessageReader ──► `run`, as the request's task ──► on_message, one at a time
+write_message ──► frame ──► transport.write          full: `pause_writing`, the returned future waits
 
 either side closes: close frame out, close frame in (5 s at most), transport closed
-the client breaks the protocol: close frame with the code, the rest is read and dropped (5 s at most)
+the client violates the protocol: close frame with the code, further input is read and dropped (5 s at most)
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from torngas_aio.http.task_body import TaskBody, until_resumed
 __all__ = ["WebSocketConnection", "WebSocketEvents", "accept_value", "payload_of"]
 
 HIGH_WATER = 64 * 1024
-"""Bytes from the client that wait for the handler before the socket is no longer read."""
+"""Unread bytes from the client above which reading from the socket pauses."""
 
 MAX_BACKLOG = 16 * 1024 * 1024
-"""Bytes that may wait for a client that does not read; above it the connection is cut."""
+"""Buffered bytes for a client that does not read, above which the connection is aborted."""
 
 CLOSE_SECONDS = 5.0
 WRITE_SECONDS = 15.0
@@ -45,26 +45,26 @@ logger = logging.getLogger("torngas_aio.http")
 
 
 class WebSocketEvents(Protocol):
-    """Methods of Tornado's `WebSocketHandler` that a connection calls. The next one waits for what one returns."""
+    """Methods of Tornado's `WebSocketHandler` called by a connection; each result is awaited before the next call."""
 
     def on_message(self, message: Any) -> Any:
-        """Take a message."""
+        """Handle a message."""
 
     def on_ping(self, data: bytes) -> Any:
-        """Note a ping; it has been answered."""
+        """Handle a ping, after its pong was sent."""
 
     def on_pong(self, data: bytes) -> Any:
-        """Note a pong."""
+        """Handle a pong."""
 
     def end_call(self, error: BaseException | None = None) -> Awaitable[None] | None:
-        """End the call of one of these, which returned, or raised *error*; return what is to be awaited for that."""
+        """Finish a call of one of these, which returned or raised *error*; return an awaitable for the rest, if any."""
 
     def on_lost(self, *, is_calling: bool) -> None:
-        """Note that the client has gone, while one of these, or what comes before or after them all, goes on."""
+        """Handle the loss of the connection; *is_calling*: one of these, or the opening or closing code, is running."""
 
 
 def accept_value(key: str) -> str | None:
-    """Return the `Sec-WebSocket-Accept` for a client's key; None if that is not 16 bytes in base64."""
+    """Return the `Sec-WebSocket-Accept` for a client's key; None if the key is not 16 bytes in base64."""
     try:
         is_valid = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
@@ -75,7 +75,7 @@ def accept_value(key: str) -> str | None:
 
 
 def payload_of(message: str | bytes | dict[str, object]) -> bytes:
-    """Return what is sent for *message*; a dict is sent as JSON.
+    """Return the bytes to send for *message*; a dict is sent as JSON.
 
     Raises:
         TypeError: It is of another type.
@@ -89,28 +89,28 @@ def payload_of(message: str | bytes | dict[str, object]) -> bytes:
     return message
 
 
-_BYTES: type[object] = bytes  # a caller without types may give anything
+_BYTES: type[object] = bytes  # checked at run time, for callers without type checks
 
 
 class WebSocketConnection(Successor):
     """One open WebSocket.
 
     Args:
-        events: Is told of messages and pings.
-        report: Awaited with what `events` raised, after which the connection closes with 1011.
+        events: Receives messages and pings.
+        report: Awaited with an exception of `events`, after which the connection closes with 1011.
         max_message_bytes: A larger message closes the connection with 1009.
-        deflate: What was negotiated.
+        deflate: The negotiated compression.
         ping_interval: Seconds between two pings; 0 for none.
-        ping_timeout: Seconds within which something must arrive after a ping; at most the interval, 0 for no limit.
+        ping_timeout: Seconds within which data must arrive after a ping; at most the interval, 0 for no limit.
 
     Attributes:
-        close_code: What the client's close frame said, None if there was none.
-        close_reason: Likewise.
-        deflate: What was negotiated.
+        close_code: The code of the client's close frame, None without one.
+        close_reason: Its reason, None without one.
+        deflate: The negotiated compression.
     """
 
     __slots__ = (
-        "_body", "_close_timer", "_done", "_events", "_has_heard", "_is_cut", "_is_lost", "_is_reading_paused",
+        "_body", "_close_timer", "_done", "_events", "_has_received", "_is_cut", "_is_lost", "_is_reading_paused",
         "_is_writing_paused", "_loop", "_ping_timer", "_pong", "_reader", "_received_close", "_report", "_sent",
         "_sent_close", "_transport", "_write_mark", "_write_time", "_write_timer", "_writers", "close_code",
         "close_reason", "deflate", "ping_interval", "ping_timeout", "selected_subprotocol",
@@ -135,10 +135,10 @@ class WebSocketConnection(Successor):
         self._writers: list[asyncio.Future[None]] | None = None
         self._done: asyncio.Future[None] | None = None
         self._is_lost = False  # the transport has gone
-        self._is_cut = False  # what still arrives is dropped: after a fault of the client's, or `abort`
+        self._is_cut = False  # further input is dropped: after a protocol error, or `abort`
         self._is_reading_paused = self._is_writing_paused = False
-        self._sent_close = self._received_close = False  # close frames: one begins the closing, both end it
-        self._has_heard = False  # anything since the last ping
+        self._sent_close = self._received_close = False  # close frames: the first begins the closing, both end it
+        self._has_received = False  # data arrived since the last ping
         self._pong: bytes | None = None
         self._sent = self._write_mark = 0
         self._write_time = 0.0
@@ -152,15 +152,15 @@ class WebSocketConnection(Successor):
         self.close_reason: str | None = None
         self.selected_subprotocol: str | None = None
 
-    # The transport's side
+    # Callbacks of the transport
 
     def connection_made(self, transport: Any) -> None:
-        """Take *transport* over."""
+        """Take over *transport*."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take *data*: `run` goes on with it, here where it can."""
-        self._has_heard = True
+        """Buffer *data* and continue `run`, within this callback if possible."""
+        self._has_received = True
         if self._is_cut:
             return
         if self._reader.feed(data) > HIGH_WATER and not self._is_reading_paused and not self._transport.is_closing():
@@ -170,7 +170,7 @@ class WebSocketConnection(Successor):
             self._body.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let everything that waits go on."""
+        """Notify the handler, stop the timers and release everything that waits."""
         self._is_lost = True
         self._events.on_lost(is_calling=self._body is None or not self._body.is_waiting)
         for timer in (self._close_timer, self._ping_timer, self._write_timer):
@@ -180,13 +180,13 @@ class WebSocketConnection(Successor):
         self._release_writers()
 
     def pause_writing(self) -> None:
-        """Have writers wait, and watch whether the client reads at all."""
+        """Make writers wait, and start to check whether the client reads."""
         if not self._is_writing_paused:
             self._is_writing_paused = True
             self._watch_writing()
 
     def resume_writing(self) -> None:
-        """Let writers go on."""
+        """Let waiting writers continue."""
         self._is_writing_paused = False
         if self._write_timer is not None:
             self._write_timer.cancel()
@@ -196,13 +196,13 @@ class WebSocketConnection(Successor):
         if pong is not None and not self.is_closing():
             self._write(frame_of(PONG, pong))
 
-    # In
+    # Input
 
     async def run(self) -> None:
-        """Give the client's messages to the handler until the connection ends; the transport is closed then.
+        """Pass the client's messages to the handler until the connection ends; the transport is then closed.
 
         Raises:
-            asyncio.CancelledError: The caller's task was cancelled; the connection is cut.
+            asyncio.CancelledError: The caller's task was cancelled; the connection is aborted.
         """
         try:
             self._body = TaskBody(self._read_messages())
@@ -261,7 +261,7 @@ class WebSocketConnection(Successor):
             self._body.wake()
 
     def _dispatch(self, opcode: int, content: Any) -> Any:
-        """Take a control frame, if it is one; return what has to be awaited before the next one."""
+        """Process a control frame; return an awaitable that must be done before the next frame, or None."""
         if opcode == PING:
             self._answer_ping(content)
             return self._events.on_ping(content)
@@ -274,7 +274,7 @@ class WebSocketConnection(Successor):
         return None
 
     async def fail_with(self, error: BaseException) -> None:
-        """Report what the handler raised, and end the connection.
+        """Report an exception of the handler, and close the connection.
 
         Raises:
             KeyboardInterrupt: *error* is one.
@@ -287,7 +287,7 @@ class WebSocketConnection(Successor):
             raise error
 
     def _answer_ping(self, data: bytes) -> None:
-        """Send a pong; while the client does not read, only the last ping is answered. SPEC: RFC 6455 5.5.3"""
+        """Send a pong; while the client does not read, keep only the last ping's. SPEC: RFC 6455 5.5.3"""
         if self.is_closing():
             return
         if self._is_writing_paused:
@@ -295,7 +295,7 @@ class WebSocketConnection(Successor):
         else:
             self._write(frame_of(PONG, data))
 
-    # Out
+    # Output
 
     def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> "asyncio.Future[None]":
         """Send *message*.
@@ -304,23 +304,23 @@ class WebSocketConnection(Successor):
             A future that is done when the transport holds less than its high-water mark. It need not be awaited.
 
         Raises:
-            WebSocketClosedError: The connection is closing, or was cut because its client does not read.
-            TypeError: The message is of no type that can be sent.
+            WebSocketClosedError: The connection is closing, or was aborted because its client does not read.
+            TypeError: The type of the message cannot be sent.
         """
         payload = message.encode() if isinstance(message, str) else payload_of(message)
-        if self.deflate is None:  # PERF: as `frame_for`
+        if self.deflate is None:  # PERF: same as `frame_for`, without the call
             return self.send_frame(frame_of(BINARY if binary else TEXT, payload))
         return self.send_frame(self.frame_for(payload, binary))
 
     def frame_for(self, payload: bytes, binary: bool) -> bytes:
-        """Return the frame that sends *payload* on this connection; compressed, if that was negotiated."""
+        """Return the frame for *payload* on this connection; compressed if that was negotiated."""
         opcode = BINARY if binary else TEXT
         if self.deflate is None:
             return frame_of(opcode, payload)
         return frame_of(opcode, self.deflate.compress(payload), is_compressed=True)
 
     def send_frame(self, frame: bytes) -> "asyncio.Future[None]":
-        """Send a whole frame, as `write_message` does.
+        """Send a complete frame, as `write_message` does.
 
         Raises:
             WebSocketClosedError: The connection is closed.
@@ -370,49 +370,49 @@ class WebSocketConnection(Successor):
                 continue
             if self._is_lost:
                 writer.set_exception(WebSocketClosedError())
-                writer.exception()  # looked at: it need not be awaited
+                writer.exception()  # retrieved, so that asyncio does not warn if it is never awaited
             else:
                 writer.set_result(None)
 
     def _watch_writing(self) -> None:
         self._write_mark = self._sent - self._unread()
         self._write_time = self._loop.time()
-        self._write_timer = self._loop.call_later(WRITE_SECONDS / 3, self._judge_writing)
+        self._write_timer = self._loop.call_later(WRITE_SECONDS / 3, self._check_writing)
 
-    def _judge_writing(self) -> None:
-        """Cut a client off between two thirds of `WRITE_SECONDS` and the whole after the last byte it acknowledged."""
+    def _check_writing(self) -> None:
+        """Abort the connection two thirds to three thirds of `WRITE_SECONDS` after the last acknowledged byte."""
         if self._sent - self._unread() > self._write_mark:
             self._watch_writing()
         elif self._loop.time() - self._write_time < WRITE_SECONDS / 2:
-            self._write_timer = self._loop.call_later(WRITE_SECONDS / 3, self._judge_writing)
+            self._write_timer = self._loop.call_later(WRITE_SECONDS / 3, self._check_writing)
         else:
             logger.info("A WebSocket was cut: its client did not read for %.0f s.", WRITE_SECONDS)
             self.abort()
 
     def _unread(self) -> int:
-        """Bytes that the client has not acknowledged."""
+        """Return the number of bytes that the client has not acknowledged."""
         return int(self._transport.get_write_buffer_size()) + queued_bytes(self._transport.get_extra_info("socket"))
 
     def set_nodelay(self, value: bool) -> None:
-        """Do nothing: asyncio's transports never delay."""
+        """Do nothing: asyncio's transports set TCP_NODELAY."""
 
     # Pings
 
     def start_pinging(self) -> None:
-        """Send pings from now on, where an interval is set."""
+        """Send pings from now on, if an interval is set."""
         if self.ping_interval > 0 and self._ping_timer is None:
             self._ping_timer = self._loop.call_later(self.ping_interval, self._ping)
 
     def _ping(self) -> None:
         if self.is_closing():
             return
-        self._has_heard = False
+        self._has_received = False
         if not self._is_writing_paused:
             self._write(frame_of(PING, b""))
         self._ping_timer = self._loop.call_later(self.ping_timeout, self._check_pong)
 
     def _check_pong(self) -> None:
-        if self.ping_timeout > 0 and not (self._has_heard or self._is_reading_paused):
+        if self.ping_timeout > 0 and not (self._has_received or self._is_reading_paused):
             self.close(reason="ping timed out")
         else:
             self._ping_timer = self._loop.call_later(max(self.ping_interval - self.ping_timeout, 0), self._ping)
@@ -421,10 +421,10 @@ class WebSocketConnection(Successor):
         if self._ping_timer is not None:
             self._ping_timer.cancel()
 
-    # The end
+    # Closing
 
     def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """Send a close frame; the connection ends when the client's has come, 5 s later at most.
+        """Send a close frame; the connection ends when the client's close frame arrives, 5 s later at most.
 
         Raises:
             ValueError: *code* may not be sent, or *reason* is longer than 123 bytes.
@@ -443,7 +443,7 @@ class WebSocketConnection(Successor):
             self._close_timer = self._loop.call_later(CLOSE_SECONDS, self.abort)
 
     def fail(self, code: int, reason: str) -> None:
-        """Close with *code*, and drop what still comes: a reset would take the close frame with it."""
+        """Close with *code* and drop further input: unread input would cause a reset that loses the close frame."""
         self._received_close = True
         self._is_cut = True
         if not self._sent_close and not self._is_closed():
@@ -459,13 +459,13 @@ class WebSocketConnection(Successor):
             self._transport.close()
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Close the connection at once."""
         self._received_close = self._sent_close = self._is_cut = True
         if self._transport is not None and not self._is_lost:
             self._transport.abort()
         self._wake()
 
-    cut = on_connection_close = abort  # names that the server and Tornado's handler call it by
+    cut = on_connection_close = abort  # names used by the server and by Tornado's handler
 
     def is_closing(self) -> bool:
         """Return whether either side has begun to close, or the connection is lost."""

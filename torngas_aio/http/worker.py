@@ -1,11 +1,10 @@
-"""A worker process: what its parent has given it, and what it tells its parent.
+"""A worker process: its inheritance from the parent process, and the messages between both.
 
 environment    TORNGAS_WORKER: number, descriptors of the listening sockets and of the connection to the parent
-─► parent      the sockets that the first worker has bound; that it is ready; requests, memory and what it has
-               counted each second; a socket on which the parent sends what all have counted, or a listening
-               unix socket
-◄─ parent      that another worker takes this one's place; the sockets of workers that cannot accept, and that
-               they can again; its end, when the parent has died
+─► parent      the sockets bound by the first worker; readiness; once a second requests, memory and counters;
+               a socket on which the parent shall send the totals of all workers, or a listening unix socket
+◄─ parent      the notice that another worker replaces this one; sockets of workers that cannot accept, and
+               their return; end of file when the parent has died
 """
 
 import asyncio
@@ -41,19 +40,19 @@ __all__ = [
 
 ENVIRONMENT = "TORNGAS_WORKER"
 RENEWED = b"r"
-"""What the parent says before it ends a worker that another one replaces."""
+"""Message of the parent before it ends a worker that is being replaced."""
 
 LENT = b"s"
-"""What it says with the sockets of a worker that cannot accept: this one accepts their connections, too."""
+"""Message with the sockets of a worker that cannot accept: this one is to accept their connections too."""
 
 RETURNED = b"t"
-"""What it says when this worker is to close the sockets that it was lent; those that it is to keep follow."""
+"""Message to close all lent sockets; those to be kept are sent again after it."""
 
 DUMP_SIGNAL = getattr(signal, "SIGUSR2", None)
-"""What has a worker write the stacks of its threads to stderr, unless the project handles this signal itself."""
+"""Signal on which a worker writes the stacks of its threads to stderr, unless the project handles it."""
 
 WORKER_STATES = ("starting", "ready", "hung", "leaving", "down")
-"""As the parent sees them; "down" is between an end and the next start."""
+"""The states in the parent; "down" is between an end and the next start."""
 
 MAX_DESCRIPTORS = 253  # in one message: SCM_MAX_FD of Linux
 REPORT_SECONDS = 1.0
@@ -62,12 +61,12 @@ UNIX_SECONDS = 15.0
 
 
 class Worker:
-    """This process, as one of several that serve.
+    """This process as one of several workers.
 
     Attributes:
-        number: 0 to workers - 1; a worker that replaces another has its number.
-        workers: How many there are.
-        counts: Asked each second for what is to be told about this worker's counting; None where nothing is.
+        number: 0 to workers - 1; a replacement has the number of the worker it replaces.
+        workers: The number of workers.
+        counts: Called each second for the counters to report; None to report none.
         sockets: The listening sockets; empty in the first worker of a server, which binds them for all.
     """
 
@@ -84,10 +83,10 @@ class Worker:
         self._unsent = b""
 
     def hand_over(self, groups: Sequence[Sequence[socket.socket]]) -> None:
-        """Give the parent the listening sockets of every worker; those of the others are closed here.
+        """Send the listening sockets of every worker to the parent; those of the others are closed here.
 
         Args:
-            groups: For each worker its own, or the same ones for all.
+            groups: The sockets of each worker: its own, or the same for all.
         """
         self._parent.setblocking(True)
         for group in groups:
@@ -98,11 +97,11 @@ class Worker:
             each.close()
 
     def listen_at(self, path: str) -> socket.socket:
-        """Return a socket that listens at *path*, one for all workers; the parent has bound it, and removes the file.
+        """Return a socket that listens at *path*, shared by all workers; the parent binds it and removes the file.
 
         Raises:
             ConfigError: The path cannot be used.
-            OSError: The parent does not answer.
+            OSError: The parent does not respond.
         """
         ours, theirs = socket.socketpair()
         with ours:
@@ -118,18 +117,18 @@ class Worker:
         return _adopt(descriptors[0])
 
     def ready(self, code: str = "", *, may_block: bool = False) -> None:
-        """Tell the parent that this worker serves, and go on telling what it does; to be called once, in the loop.
+        """Report to the parent that this worker serves, and then every second; to be called once, in the loop.
 
         Args:
-            code: Where its code is, for the operator.
-            may_block: Its loop may stand still, in a debugger: the worker is not replaced for that.
+            code: The path of its code, for the operator.
+            may_block: Its loop may be blocked, in a debugger: the worker is not replaced for that.
         """
         _dump_on_demand()
         self._send(_line(ready=True, code=code, may_block=may_block))
         asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
 
     def counted(self, serve: Callable[[Any], object]) -> Callable[[Any], Any]:
-        """Return *serve*, which is called for each request, so that the requests are counted."""
+        """Return *serve*, called for each request, wrapped in a counter of requests."""
 
         def serve_counted(request: object) -> object:
             self._requests += 1
@@ -138,8 +137,8 @@ class Worker:
         return serve_counted
 
     def is_renewed(self) -> bool:
-        """Whether another worker takes this one's place, rather than that the server stops; to be asked at SIGTERM."""
-        for each in self._hear()[1]:
+        """Return whether another worker replaces this one (True) or the server stops (False); call it after SIGTERM."""
+        for each in self._receive()[1]:
             each.close()
         return self._is_renewed
 
@@ -150,22 +149,22 @@ class Worker:
         add_sockets: Callable[[list[socket.socket]], object],
         remove_sockets: Callable[[list[socket.socket]], object],
     ) -> None:
-        """Have the running loop listen to the parent.
+        """Handle messages of the parent in the running loop.
 
         Args:
             on_orphaned: Called when the parent has died; the worker should then stop.
-            add_sockets: Called with listening sockets that are to be served, too.
-            remove_sockets: Called with some of these that are to be served no longer, and closed.
+            add_sockets: Called with additional listening sockets to serve.
+            remove_sockets: Called with those of them that it must close.
         """
         loop = asyncio.get_running_loop()
 
         def notice() -> None:
-            said, lent = self._hear()
-            if said is None:
+            received, lent = self._receive()
+            if received is None:
                 loop.remove_reader(self._parent)
                 on_orphaned()
                 return
-            if RETURNED in said:  # before what came with it: descriptors are the end of what is received at once
+            if RETURNED in received:  # before handling `lent`: one receive never returns bytes after descriptors
                 remove_sockets(self._lent)
                 self._lent = []
             if lent:
@@ -174,13 +173,13 @@ class Worker:
 
         loop.add_reader(self._parent, notice)
 
-    def _hear(self) -> tuple[bytes | None, list[socket.socket]]:
-        """Take what the parent says, None when it has died, and sockets that it lends."""
+    def _receive(self) -> tuple[bytes | None, list[socket.socket]]:
+        """Receive the parent's messages, None when it has died, and the sockets that it lends."""
         try:
             received, descriptors, _, _ = socket.recv_fds(self._parent, 64, MAX_DESCRIPTORS)
         except BlockingIOError:
             return b"", []
-        except OSError:  # it died with words of ours unread
+        except OSError:  # it died before it read all of our messages
             return None, []
         self._is_renewed = self._is_renewed or RENEWED in received
         return received or None, [_adopt(number) for number in descriptors]
@@ -190,22 +189,22 @@ class Worker:
         asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
 
     def report(self) -> bool:
-        """Tell the parent what this worker does, and what it has counted since the last time; return whether it fits.
+        """Send this worker's state and its counts since the last report; return whether everything could be sent.
 
-        What does not is sent before the next report, which tells nothing else as long as some of it is left.
+        The rest is sent before the next report, which sends nothing new while some of it is left.
         """
         self._send(b"")
-        if not self._unsent:  # else the parent does not read; what is counted adds up here
+        if not self._unsent:  # otherwise the parent does not read; counts accumulate here
             self._send(_line(requests=self._requests, rss=_resident_bytes()))
             if self.counts is not None:
                 self._send(_line(**self.counts()))
         return not self._unsent
 
     async def totals(self) -> JsonObject:
-        """Return what all workers have counted; see `torngas_aio.http.worker_totals`.
+        """Return the totals of all workers; see `torngas_aio.http.worker_totals`.
 
         Raises:
-            OSError: The parent does not read, or does not answer in time (`TimeoutError`).
+            OSError: The parent does not read, or does not respond in time (`TimeoutError`).
         """
         self.report()
         if self._unsent:
@@ -223,13 +222,13 @@ class Worker:
 
     def _send(self, line: bytes) -> None:
         self._unsent += line
-        with contextlib.suppress(OSError):  # a parent that has died, or does not read, is not waited for
+        with contextlib.suppress(OSError):  # do not wait for a parent that has died or does not read
             self._unsent = self._unsent[self._parent.send(self._unsent) :]
 
 
 @functools.cache
 def current_worker() -> Worker | None:
-    """Return what this process is as a worker; None where no parent has started it as one."""
+    """Return this process as a worker; None if no parent has started it."""
     text = os.environ.pop(ENVIRONMENT, "")
     if not text:
         return None
@@ -239,9 +238,9 @@ def current_worker() -> Worker | None:
         is_inherited = os.fstat(number).st_ino == given["inode"]
     except OSError:
         is_inherited = False
-    if not is_inherited:  # a program that a worker's project has started before the worker asked
+    if not is_inherited:  # this program was started by code in a worker, and inherited only its variable
         return None
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's business, also when it goes to the whole group
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # handled by the parent, even if sent to the whole group
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGINT))
     sockets = [_adopt(each) for each in given["sockets"]]
@@ -250,7 +249,7 @@ def current_worker() -> Worker | None:
 
 def _dump_on_demand() -> None:
     if DUMP_SIGNAL is not None and signal.getsignal(DUMP_SIGNAL) == signal.SIG_DFL:
-        with contextlib.suppress(AttributeError, io.UnsupportedOperation, RuntimeError):  # stderr is no file
+        with contextlib.suppress(AttributeError, io.UnsupportedOperation, RuntimeError):  # stderr is not a file
             faulthandler.register(DUMP_SIGNAL)
 
 
@@ -259,12 +258,12 @@ def _adopt(number: int) -> socket.socket:
     return socket.socket(fileno=number)
 
 
-def _line(**said: object) -> bytes:
-    return json.dumps(said).encode() + b"\n"
+def _line(**message: object) -> bytes:
+    return json.dumps(message).encode() + b"\n"
 
 
 def _resident_bytes() -> int:
-    """Memory of this process; the most that it has had, where the system does not tell what it has."""
+    """Return the resident memory of this process, in bytes; its maximum, if the system reports no current value."""
     import resource  # not on Windows
 
     try:

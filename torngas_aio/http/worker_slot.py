@@ -1,4 +1,4 @@
-"""A worker as its parent sees it: what it is started with, its process, and the connection to it."""
+"""A worker in the parent process: its command, its process, and the connection to it."""
 
 import json
 import os
@@ -23,11 +23,11 @@ _MAX_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a worker is started with.
+    """The command of a worker.
 
     Attributes:
         command: The interpreter and its arguments.
-        folder: Where it is started, as it was typed: the links in it are followed each time.
+        folder: The working directory as typed: its links are resolved at each start.
     """
 
     command: Sequence[str]
@@ -35,17 +35,19 @@ class Program:
 
     @classmethod
     def of_this_process(cls) -> "Program":
-        """Return what this process was started with, links not resolved."""
+        """Return the command of this process, without resolving links."""
         return cls([sys.executable, *sys.orig_argv[1:]], _started_in)
 
 
 @dataclass(frozen=True, slots=True)
 class RenewalLimits:
-    """When a worker is replaced; 0: never. Up to a tenth is left off at random, so that not all are replaced at once.
+    """The limits after which a worker is replaced; 0: none.
+
+    Each worker's are lowered by up to a tenth at random, so that not all are replaced at once.
 
     Attributes:
-        requests: Answered by one worker.
-        rss: Bytes of memory (resident) of one worker.
+        requests: Requests served by one worker.
+        rss: Resident memory of one worker, in bytes.
     """
 
     requests: int = 0
@@ -57,7 +59,7 @@ class RenewalLimits:
         return RenewalLimits(int(self.requests * factor), int(self.rss * factor))
 
     def is_exceeded(self, requests: int, rss: int) -> bool:
-        """Whether a worker that has had so many requests and bytes has had enough."""
+        """Return whether *requests* or *rss* has reached its limit."""
         return bool((self.requests and requests >= self.requests) or (self.rss and rss >= self.rss))
 
 
@@ -69,35 +71,35 @@ def _typed_folder() -> str:
     return folder
 
 
-_started_in = _typed_folder()  # at the import: the project may change its folder, a deployment what the path leads to
+_started_in = _typed_folder()  # at import: the project may change its directory, a deployment the link
 
 
 @dataclass(eq=False)
 class Slot:
-    """One of the workers, or its place.
+    """One worker of the parent, or its number while it is down.
 
     Attributes:
         number: 0 to workers - 1.
         limits: When it is replaced.
-        process: None before the start, and from the end on.
+        process: None before the start and after the end.
         started: As `time.monotonic()`; `started_at` as `time.time()`.
-        heard: When it has last said something.
-        is_hung: It has said nothing for so long that its loop must be blocked.
-        hung_until: When it is killed unless it says something; None: it is not, or not yet.
-        is_dumped: It has been told to write its stacks.
-        may_block: Its loop may, as it said when it was ready: it is in DEBUG.
-        requests: How many it has answered, as it said last.
-        rss: Bytes of memory, as it said last.
-        code: Where its code is, as it said when it was ready.
-        now: What it counts at this moment, as it said last; see `torngas_aio.operations.counts`.
-        own: The project's own metrics there; see `torngas_aio.operations.project_metrics`.
-        deaths: How often it has died, one time soon after the other.
-        restart_at: When it is started again; None: it runs, or is not to.
-        kill_at: When it is killed that was told to end.
-        ready_until: When it is killed unless it is ready.
+        reported_at: When its last message arrived.
+        is_hung: It has not reported for so long that its loop must be blocked.
+        hung_until: When it is killed unless it reports before; None: not hung, or no limit.
+        is_dumped: It has been signalled to write its stacks.
+        may_block: Its loop may block (DEBUG), as reported when it became ready.
+        requests: Requests served, as last reported.
+        rss: Resident memory in bytes, as last reported.
+        code: The path of its code, as reported when it became ready.
+        now: Its current values, as last reported; see `torngas_aio.operations.counts`.
+        own: The project's own metrics; see `torngas_aio.operations.project_metrics`.
+        deaths: Its deaths in quick succession.
+        restart_at: When it is started again; None: it runs, or is not to be restarted.
+        kill_at: When it is killed after SIGTERM.
+        ready_until: When it is killed unless it is ready before.
         lent: The numbers of the slots whose sockets it serves beside its own.
-        enough_from: It is not replaced for its limits before.
-        unix_path: Where it listens beside its sockets, as it said last; "": nowhere.
+        renewable_from: The earliest time at which it is replaced for its limits.
+        unix_path: The path of its additional unix socket, as last reported; "": none.
     """
 
     number: int
@@ -107,7 +109,7 @@ class Slot:
     is_ready: bool = False
     started: float = 0.0
     started_at: float = 0.0
-    heard: float = 0.0
+    reported_at: float = 0.0
     is_hung: bool = False
     hung_until: float | None = None
     is_dumped: bool = False
@@ -122,7 +124,7 @@ class Slot:
     kill_at: float | None = None
     ready_until: float | None = None
     lent: list[int] = field(default_factory=list[int])
-    enough_from: float = 0.0
+    renewable_from: float = 0.0
     unix_path: str = ""
     _unread: bytes = b""
     _descriptors: list[int] = field(default_factory=list[int])
@@ -134,16 +136,16 @@ class Slot:
 
     @property
     def is_accepting(self) -> bool:
-        """Whether connections that come to its sockets are taken."""
+        """Whether it accepts connections on its sockets."""
         return self.process is not None and self.is_ready and not self.is_hung
 
     def silence(self, now: float) -> float:
-        """Seconds for which it has owed a report."""
-        return max(now - self.heard - REPORT_SECONDS, 0.0)
+        """Return the seconds by which its report is overdue."""
+        return max(now - self.reported_at - REPORT_SECONDS, 0.0)
 
     def postpone(self, seconds: float, now: float) -> None:
-        """Leave time out, in which it could not be heard, of what it is judged by."""
-        self.heard = min(self.heard + seconds, now)
+        """Extend its deadlines by *seconds*, during which its reports could not be read."""
+        self.reported_at = min(self.reported_at + seconds, now)
         if self.hung_until is not None:
             self.hung_until += seconds
         if self.kill_at is not None:
@@ -155,11 +157,11 @@ class Slot:
         """Start the process, as a new interpreter.
 
         Args:
-            workers: How many there are.
-            sockets: The listening sockets of this one; none: it binds them.
+            workers: The number of workers.
+            sockets: Its listening sockets; none: it binds them.
 
         Raises:
-            OSError: The command or its folder is not there, or there is no memory.
+            OSError: The command or its folder does not exist, or there is not enough memory.
         """
         ours, theirs = socket.socketpair()
         numbers = [each.fileno() for each in sockets]
@@ -167,7 +169,7 @@ class Slot:
             "number": self.number, "workers": workers, "sockets": numbers,
             "parent": theirs.fileno(), "inode": os.fstat(theirs.fileno()).st_ino,
         }  # fmt: skip
-        # RACE: what the terminal sends to the whole group must not end a worker that cannot handle it yet; so it waits.
+        # RACE: a signal of the terminal to the whole group must not end a worker before its handlers are set.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT))
         try:
             self.process = subprocess.Popen(  # noqa: S603  this program itself
@@ -184,7 +186,7 @@ class Slot:
             theirs.close()
         ours.setblocking(False)
         self.channel, self._unread = ours, b""
-        self.started = self.heard = time.monotonic()
+        self.started = self.reported_at = time.monotonic()
         self.started_at = time.time()
         self.is_ready = self.is_hung = self.is_dumped = False
         self.restart_at = self.kill_at = self.hung_until = None
@@ -193,13 +195,13 @@ class Slot:
         self.now, self.own = {}, {}
 
     def note_own(self, changed: dict[str, object], gone: Sequence[str]) -> None:
-        """Take what has changed in the project's own metrics."""
+        """Apply changes of the project's own metrics."""
         for key in gone:
             self.own.pop(key, None)
         self.own |= changed
 
     def read(self) -> list[JsonObject] | None:
-        """Return what the worker has said since the last time; None when it can say no more."""
+        """Return the worker's new messages; None at the end of the connection."""
         assert self.channel is not None
         try:
             received, descriptors, _, _ = socket.recv_fds(self.channel, _MAX_BYTES, MAX_DESCRIPTORS)
@@ -210,23 +212,23 @@ class Slot:
         self._descriptors += descriptors
         if not received:
             return None
-        self.heard = time.monotonic()
+        self.reported_at = time.monotonic()
         *lines, self._unread = (self._unread + received).split(b"\n")
         return [json.loads(line) for line in lines]
 
     def take_sockets(self, count: int) -> list[socket.socket]:
-        """Return the next *count* sockets that the worker has handed over."""
+        """Return the next *count* sockets received from the worker."""
         taken, self._descriptors = self._descriptors[:count], self._descriptors[count:]
         return [socket.socket(fileno=number) for number in taken]
 
-    def say_renewed(self) -> None:
-        """Tell the worker that another one takes its place; SIGTERM follows."""
+    def send_renewed(self) -> None:
+        """Notify the worker that another one replaces it; SIGTERM follows."""
         if self.channel is not None:
             with suppress(OSError):
                 self.channel.send(RENEWED)
 
     def lend(self, groups: Mapping[int, Sequence[socket.socket]]) -> None:
-        """Let the worker serve the sockets of *groups*, too, which are those of other ones, and no others."""
+        """Lend the worker the sockets of the slots in *groups*, in place of those lent before."""
         if self.channel is not None:
             with suppress(OSError):
                 if self.lent:
@@ -236,13 +238,13 @@ class Slot:
         self.lent = list(groups)
 
     def dump(self) -> None:
-        """Have the process write the stacks of its threads to stderr, even if its loop is blocked."""
+        """Signal the process to write the stacks of its threads to stderr, even if its loop is blocked."""
         self.is_dumped = True
         if self.process is not None and DUMP_SIGNAL is not None:
             self.process.send_signal(DUMP_SIGNAL)
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         if self.process is not None:
             self.process.kill()
 
@@ -256,7 +258,7 @@ class Slot:
         return "hung" if self.is_hung else "ready" if self.is_ready else "starting"
 
     def describe(self, now: float) -> JsonObject:
-        """Return what `torngas-aio ps` shows."""
+        """Return the fields for `torngas-aio ps`."""
         return {
             "number": self.number, "pid": self.pid, "state": self.state, "age": now - self.started,
             "requests": self.requests, "rss": self.rss, "code": self.code, "started_at": self.started_at,

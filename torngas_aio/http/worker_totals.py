@@ -1,7 +1,7 @@
-"""What all workers of a server have counted, ended ones included, and what each says about this moment.
+"""The counters of all workers of a server, including ended ones, and each worker's current values.
 
-worker ── each second: what it has counted since ──► parent: WorkerTotals.counts, and Slot.now
-worker ── a socket ────────────────────────────────► parent: the totals, as one JSON object; then it closes
+worker ── each second: counts since the last report ──► parent: WorkerTotals.counts, and Slot.now
+worker ── a socket ───────────────────────────────────► parent: sends the totals as one JSON object, then closes it
 """
 
 import json
@@ -19,7 +19,7 @@ from torngas_aio.utils.narrowing import is_dict, is_list
 __all__ = ["WorkerTotals", "add_counts"]
 
 _SECONDS = 2.0
-"""How long a worker that has asked may take to read the answer."""
+"""How long a worker may take to read the totals."""
 
 
 _LASTING = frozenset({"counter", "histogram", "summary"})
@@ -27,14 +27,13 @@ _MAX_OWN = 20_000
 
 
 class WorkerTotals:
-    """The sums over the workers of one parent, since it has started.
+    """The totals over the workers of one parent since its start.
 
     Attributes:
-        counts: As `torngas_aio.operations.counts` describes them.
-        own: Of the project's own metrics, as `torngas_aio.operations.project_metrics` describes them, what workers have
-            left that have ended.
-        restarts: How many workers have taken the place of another one, by why: died, hung or renewed.
-        failed_starts: How many workers have ended before they were ready.
+        counts: See `torngas_aio.operations.counts`.
+        own: The project's own metrics left by ended workers; see `torngas_aio.operations.project_metrics`.
+        restarts: Replaced workers, by reason: died, hung or renewed.
+        failed_starts: Workers that ended before they were ready.
     """
 
     def __init__(self) -> None:
@@ -44,11 +43,11 @@ class WorkerTotals:
         self.failed_starts = 0
 
     def add(self, counts: JsonObject) -> None:
-        """Add what a worker has counted since the last time."""
+        """Add a worker's counts since its last report."""
         add_counts(self.counts, counts)
 
     def keep_own(self, slot: Slot) -> None:
-        """Keep what the project has counted in a worker that has ended; its gauges are gone."""
+        """Keep the project's counters of a worker that has ended; its gauges are dropped."""
         types = {key[1:]: told[0] for key, told in slot.own.items() if key.startswith("#")}
         for key, value in slot.own.items():
             family = key[1:] if key.startswith("#") else key.partition("\n")[0]
@@ -57,7 +56,7 @@ class WorkerTotals:
         slot.own = {}
 
     def answer(self, sockets: Iterable[socket.socket], slots: Iterable[Slot]) -> None:
-        """Send the totals on *sockets*, and close them; a thread waits for workers that read slowly."""
+        """Send the totals on *sockets*, and close them; a thread waits for each slow reader."""
         slots = list(slots)
         moment = time.monotonic()
         now = {
@@ -88,9 +87,9 @@ def _send(to: socket.socket, told: bytes) -> None:
 
 
 def add_counts(into: JsonObject, more: JsonObject) -> None:
-    """Add each number of *more* to the one in its place in *into*; what *into* lacks is taken as it is.
+    """Add each number of *more* to the one at the same place in *into*; copy those that *into* lacks.
 
-    Numbers stand in dicts of dicts, or in lists that have the same length in both.
+    Numbers are in dicts of dicts, or in lists that have the same length in both.
     """
     for key, value in more.items():
         known = into.get(key)
