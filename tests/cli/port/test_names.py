@@ -69,6 +69,9 @@ def test_classes_know_those_above_and_below() -> None:
         ("class A(object):\n    def __init__(self, cache=cache):\n        self.cache = cache\n\n    def f(self):\n        self.cache.clear()\n", "    async def f(self):\n        await self.cache.clear()\n"),
         ("def f(c=None):\n    c = c or cache\n    c.clear()\n", "async def f(c=None):\n    c = c or cache\n    await c.clear()\n"),
         ("def g(c):\n    c.clear()\n\n\ng([])\n", None),
+        ("def g(c):\n    c.clear()\n\n\ng(cache)\ng([])\n", None),
+        ("def f(x):\n    return (lambda cache: cache.get('a'))(x)\n", None),
+        ("def g():\n    c: object = cache\n    c.clear()\n", "async def g():\n    c: object = cache\n    await c.clear()\n"),
     ],
 )  # fmt: skip
 def test_objects_are_followed(
@@ -100,3 +103,9 @@ def test_objects_of_other_packages_are_told(code: str, is_foreign: bool) -> None
     )
     chain = chain_of(ast.parse(code, mode="eval").body)
     assert names.is_foreign(chain, ("app.py", "A.f")) is is_foreign
+
+
+def test_handlers_of_tornado_render_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "import tornado.web\n\n\ndef f(handler):\n    return handler.render_string('a.html')\n"
+    assert ported(tmp_path / "a", capsys, text) == text
+    assert "await" in ported(tmp_path / "b", capsys, text.replace("tornado.web", "torngas"))

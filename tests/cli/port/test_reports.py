@@ -87,3 +87,15 @@ def test_a_method_that_waits_in_each_class_is_awaited(tmp_path: Path, capsys: py
     project.write("app.py", CACHE + both % "pass")
     (line,) = listed(port(project, capsys))
     assert "TGM201 `.keep()` is a method of several classes, some of which wait now (app.py)." in line
+
+
+def test_work_for_a_loop_that_never_runs_is_found_in_other_modules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("server.py", "from torngas.webserver import run\nimport jobs\n\njobs.start()\nrun()\n")
+    jobs = "def start():\n    again()\n\n\ndef again():\n    PeriodicCallback(f, 9).start()\n\n\ndef unused():\n    loop.add_callback(f)\n"
+    project.write("jobs.py", f"{jobs}\n\nloop.call_later(1, f)\n")
+    assert [line.partition(" The ")[0] for line in listed(port(project, capsys))] == [
+        "jobs.py:6: TGM403", "jobs.py:13: TGM403"
+    ]  # fmt: skip

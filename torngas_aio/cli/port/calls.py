@@ -19,7 +19,8 @@ from torngas_aio.cli.port.testcases import NEVER_AWAITED
 
 __all__ = ["Project"]
 
-BUILTIN_METHODS = frozenset(name for kind in (dict, list, set, str, bytes, object) for name in dir(kind)) | frozenset({
+BUILTIN_METHODS = frozenset(name for kind in (dict, list, set, str, bytes, object) for name in dir(kind))
+COMMON_METHODS = frozenset({
     "read", "write", "close", "open", "flush", "send", "recv", "connect", "delete", "post", "put", "add", "set", "run",
     "start", "stop", "finish", "render", "info", "debug", "error", "warning", "execute", "commit", "acquire", "release",
 })  # fmt: skip
@@ -49,6 +50,7 @@ class Project:
         coroutines: Functions that are, or must become, coroutine functions.
         awaited: For each of them and each module's own code, the uses that wait.
         blocked: Function and why it, or a place in it, cannot await: the uses that wait there.
+        common: Common name of methods: the calls of it on objects that are not known.
         unsure: Calls of methods that several classes define, and these methods.
         decorated: Decorator of the project: the functions on which it stands.
         findings: Calls of Redis clients that have no form in which they are awaited.
@@ -57,6 +59,7 @@ class Project:
     def __init__(self, modules: list[Module], *, is_python2: bool = False, is_plain: bool = False) -> None:
         self.names = Names(modules, is_plain=is_plain)
         self.blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
+        self.common: dict[str, list[tuple[Key, Use]]] = defaultdict(list)
         self.unsure: list[tuple[Key, Use, set[Key]]] = []
         self.decorated: dict[Key, set[Key]] = defaultdict(set)
         self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
@@ -136,7 +139,13 @@ class Project:
         for path, module in self.names.modules.items():
             for name in module.functions:
                 names[name.rpartition(".")[2]].add((path, name) in self.coroutines)
-        return frozenset(name for name, each in names.items() if each == {True}) - VERBS - HOOKS - BUILTIN_METHODS
+        return (
+            frozenset(name for name, each in names.items() if each == {True})
+            - VERBS
+            - HOOKS
+            - BUILTIN_METHODS
+            - COMMON_METHODS
+        )
 
     def names_in_templates(self) -> frozenset[str]:
         """Return the names that wait in a template when they are called and, with a dot, when they are read."""
@@ -181,6 +190,7 @@ class Project:
     def _waits(self, key: Key, use: Use, function: Function) -> bool:
         """Whether *use* waits in any case; what depends on functions of the project is noted."""
         found = self.names.resolve(use.chain, key[0], function)
+        is_mixed, found = found.startswith("mixed:"), found.removeprefix("mixed:")
         if use.form == "user":
             for loader in self.names.methods["get_current_user"]:
                 self._callers[loader].append((key, use))
@@ -193,6 +203,10 @@ class Project:
             self.awaited[key].append(replace(use, form="start"))
         if use.form in ("call", "task"):
             self._note_call(key, use, function, found)
+        if waits and is_mixed:
+            text = f"`{use.text}` waits, unless it is a list or dictionary that is given here: some calls give one."
+            self.findings.append(Finding(key[0], use.position[0], "TGM201", text))
+            return False
         callee = key_of(found) if found.startswith("result:") and use.form in ("call", "task", "with") else None
         if not waits and callee and self.names.function(callee).is_context is (use.form == "with"):
             self._callers[callee].append((key, use))
@@ -239,6 +253,9 @@ class Project:
         name = use.chain[-2][1:]
         is_super = use.chain[0].startswith("super(")  # of a class that is none of the project's
         if is_super or name in BUILTIN_METHODS or name in VERBS or self.names.is_foreign(use.chain, key):
+            return
+        if name in COMMON_METHODS:
+            self.common[name].append((key, use))
             return
         found = self.names.methods.get(name, [])
         if len(found) == 1:

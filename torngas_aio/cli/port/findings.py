@@ -13,7 +13,7 @@ from torngas_aio.cli.port.edits import FunctionNode, binds, decorators_of, dotte
 from torngas_aio.cli.port.sessions import unstorable
 from torngas_aio.cli.port.texts import is_odd_codec
 
-__all__ = ["CODES", "MARKS", "Finding", "left_over"]
+__all__ = ["CODES", "LATER", "MARKS", "Finding", "left_over"]
 
 CODES = MappingProxyType({
     "TGM101": "A file that cannot be read or parsed",
@@ -43,7 +43,7 @@ BLOCKING = {"requests", "redis", "MySQLdb", "pymysql", "torndb", "pymongo", "mem
 BLOCKING_CALLS = {"time.sleep", "os.system", "subprocess.call", "subprocess.check_output", "subprocess.check_call",
                   "subprocess.run", "urlopen", "urllib.request.urlopen", "urllib.request.urlretrieve"}  # fmt: skip
 IN_THREADS = {"run_on_executor", "async_execute"}
-TASKS = {"Task", "Callback", "Wait", "WaitAll"}
+TASKS = {"Task", "Callback", "Wait", "WaitAll", "Runner"}
 TAKES_NO_CALLBACK = {
     "fetch", "flush", "read_until", "read_until_regex", "read_until_close", "read_bytes", "write", "connect",
     "authenticate_redirect", "authorize_redirect", "get_authenticated_user", "oauth2_request", "twitter_request",
@@ -59,7 +59,8 @@ GONE = {
     "asyncmongo": "motor", "brukva": "redis.asyncio", "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
     "tornado.auth.FacebookMixin": "FacebookGraphMixin", "tornado.auth.GoogleMixin": "GoogleOAuth2Mixin",
     "tornado.concurrent.TracebackFuture": "asyncio.Future", "tornado.concurrent.return_future": "async def",
-    "tornado.gen.YieldPoint": "async def", "tornado.gen.engine": "async def", "tornado.web.asynchronous": "async def",
+    "tornado.gen.Runner": "async def", "tornado.gen.YieldPoint": "async def",
+    "tornado.gen.engine": "async def", "tornado.web.asynchronous": "async def",
     "tornado.platform.twisted": "asyncio",
     "tornado.stack_context": "contextvars", "tornado.testing.LogTrapTestCase": "unittest.TestCase.assertLogs",
     "tornado.wsgi.WSGIAdapter": "torngas_aio.asgi", "tornado.wsgi.WSGIApplication": "torngas_aio.asgi",
@@ -157,6 +158,7 @@ class _Reader:
         given = {each.arg: each.value for each in call.keywords}
         is_fetch = method == "fetch" and "client" in ast.unparse(call.func).lower()
         has_callback = ("callback" in given and method in TAKES_NO_CALLBACK) or (is_fetch and len(call.args) > 1)
+        is_star = is_fetch and isinstance(call.args[0] if call.args else None, ast.Starred)
         if name in BLOCKING_CALLS and self._is_web and call not in self._in_threads:
             yield call, "TGM304", f"{name}() blocks every request: await an asyncio form of it, or use @async_execute."
         elif method in ("gather", "multi") and re.search(r"\.Q\.|\.session\.", ast.unparse(call)):
@@ -171,6 +173,8 @@ class _Reader:
             yield call, "TGM401", "gen.Task and its siblings are gone: await a coroutine that takes no callback."
         elif method == "HTTPClient" and (self._is_web or self._serves):
             yield call, "TGM304", "HTTPClient fails in a running loop: await AsyncHTTPClient().fetch(...)."
+        elif is_star:
+            yield call, "TGM401", "fetch(*...) takes no callback: see that none is among these, and await the call."
         elif has_callback or _gives_stream_callback(call):
             yield call, "TGM401", f"{method}() takes no callback: await the call instead."
 

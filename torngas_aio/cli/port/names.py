@@ -2,6 +2,7 @@
 
 "class:path|Name"  "instance:path|Name"  "func:path|Name.method"  "result:..." of such a call
 a kind of `kinds`: "cache", "query of path|Post", "awaited giving rows"  "each:..." of a list or dictionary
+"mixed:..." of an argument that some calls give such an object, and others a list or dictionary
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from torngas_aio.cli.kinds import AWAITED, IMPORTED, Chain, next_kind
-from torngas_aio.cli.port.summary import PROPERTY, Function, Kind, Module
+from torngas_aio.cli.port.summary import PLAIN, PROPERTY, Function, Kind, Module
 
 __all__ = ["Key", "Names", "key_of"]
 
@@ -60,6 +61,7 @@ class Names:
         self._stars: dict[Key, str] = {}
         self._variables: dict[tuple[str, str, str], dict[str, str]] = {}
         self._given: dict[Key, dict[str, str]] = defaultdict(dict)
+        self._mixed: set[tuple[Key, str]] = set()
         self._asked: list[tuple[str, str, str]] = []
         for module in self.modules.values():
             parts = module.name.split(".")
@@ -144,7 +146,7 @@ class Names:
     def _is_outside(self, name: str, key: Key) -> bool:
         """Whether *name*, or what the function *key* gives it, is imported from another package."""
         imports = self.modules[key[0]].imports
-        roots = {name, *(step for value in self.function(key).variables.get(name, ()) for step in value[:1])}
+        roots = {name, *(value[0] for value in self.function(key).chains(name))}
         return any(each in imports and not self.resolve((each,), key[0], None) for each in roots)
 
     def class_of(self, chain: Chain, path: str) -> Key | None:
@@ -189,7 +191,10 @@ class Names:
                         if callee[-1].lstrip(".") in names:
                             self._give(module.path, function, callee, place, chain)
             if sum(map(len, self._given.values())) == count:
-                return
+                break
+        for key, name in self._mixed:
+            if name in self._given[key]:
+                self._given[key][name] = f"mixed:{self._given[key][name]}"
         self._variables.clear()
 
     def _give(self, path: str, function: Function, callee: Chain, place: int | str, chain: Chain) -> None:
@@ -204,8 +209,14 @@ class Names:
         names = called.parameters[1:] if called.parameters[:1] in (["self"], ["cls"]) else called.parameters
         name = place if isinstance(place, str) else "".join(names[place : place + 1])
         what = self.resolve(chain, path, function) if name in names else ""
+        if name and self._is_plain_value(chain, function):
+            self._mixed.add((key, name))
         if what and what.partition(" of ")[0] in OBJECTS:
             self._given[key].setdefault(name, what)
+
+    def _is_plain_value(self, chain: Chain, function: Function) -> bool:
+        values = function.variables.get(chain[0], [chain]) if len(chain) == 1 else [chain]
+        return all(each[-1:] == PLAIN for each in values)
 
     def _name(self, name: str, path: str, function: Function | None, depth: int) -> str:
         module = self.modules[path]
@@ -221,7 +232,7 @@ class Names:
             return f"class:{path}|{name}"
         if name in module.functions and name:
             return f"func:{path}|{name}"
-        if name in (known := module.functions[""].variables) and (self._is_sure or any(known[name])):
+        if module.functions[""].chains(name) or (self._is_sure and name in module.functions[""].variables):
             return self._known(path, module.functions[""]).get(name, "")
         return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
 
@@ -238,11 +249,11 @@ class Names:
 
     def _local(self, name: str, path: str, scope: Function) -> str:
         is_unsure = self._is_sure and name in scope.parameters
-        if any(scope.variables.get(name, ())) or name in self._given.get((path, scope.name), {}):
+        if scope.chains(name) or name in self._given.get((path, scope.name), {}):
             return "" if is_unsure else self._known(path, scope).get(name, "")
         if name in ("self", "cls") and scope.owner:
             return f"{'instance' if name == 'self' else 'class'}:{scope.receiver or f'{path}|{scope.owner}'}"
-        return "handler" if name == "handler" and not self._is_sure else ""
+        return "handler" if name == "handler" and not (self._is_sure or self.is_plain) else ""
 
     def _known(self, path: str, scope: Function) -> dict[str, str]:
         """Return what the variables of *scope* stand for, each by the first of its values that is known.
@@ -289,6 +300,8 @@ class Names:
             return ""
         if step in ("{}", "as") or form.startswith(("each", ".")):
             return _element(kind, step)
+        if form == "mixed":
+            return f"mixed:{found}" if (found := self._step(rest, step, depth + 1)) else ""
         if form == "module":
             return self._dotted(f"{rest}{step}", depth) if step[:1] == "." else ""
         if form == "file":
@@ -298,8 +311,6 @@ class Names:
         if form == "result":
             return self._step(self._result(kind, depth), step, depth + 1)
         if form in ("class", "instance", "super"):
-            if step == "()":
-                return f"instance:{rest}" if form == "class" else ""
             return self._member(form, key_of(kind), step, depth)
         what, _, model = kind.removeprefix("awaited giving ").partition(" of ")
         if model and (what == "one" or (step == "[]" and what in ("query", "rows"))):
@@ -328,6 +339,8 @@ class Names:
         return kinds.pop() if len(kinds) == 1 else ""
 
     def _member(self, form: str, owner: Key, step: str, depth: int) -> str:
+        if step == "()":
+            return f"instance:{owner[0]}|{owner[1]}" if form == "class" else ""
         name = step[1:]
         family = self.reached(owner)[form == "super" :]
         if form == "instance" and not self._is_sure:
@@ -342,13 +355,12 @@ class Names:
             if chain and not (self._is_sure and where):
                 function = self.modules[path].functions[where] if where else None
                 return self.resolve(chain, path, function, depth + 1)
-        if self.is_plain:
+        is_handler = self.is_handler(owner)
+        if self.is_plain or (form == "instance" and self._is_sure and not is_handler):
             return ""
-        if self.is_handler(owner):
+        if is_handler:
             above = next(self._handlers[each] for each in self.reached(owner) if each in self._handlers)
             return next_kind(above, step) if form == "instance" else ""
-        if self._is_sure and form == "instance":
-            return ""
         return {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
 
 

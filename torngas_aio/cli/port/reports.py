@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torngas_aio.cli.kinds import Chain
 from torngas_aio.cli.port.calls import Project
-from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.findings import LATER, Finding
 from torngas_aio.cli.port.names import Key, key_of
 from torngas_aio.cli.port.summary import PROPERTY, Function, Use
 
@@ -21,6 +21,8 @@ def undone(project: Project) -> Iterator[Finding]:
     yield from _class_wrappers(project)
     yield from _reads(project)
     yield from _unsure(project)
+    yield from _common(project)
+    yield from _unrun(project)
 
 
 def _finding(key: Key, use: Use, code: str, text: str) -> Finding:
@@ -97,3 +99,35 @@ def _unsure(project: Project) -> Iterator[Finding]:
             text = f"`{use.chain[-2]}()` is a method of several classes, some of which wait now"
             paths = ", ".join(sorted({path for path, _ in waiting}))
             yield _finding(key, use, "TGM201", f"{text} ({paths}). Write `await` if it is one of these.")
+
+
+def _common(project: Project) -> Iterator[Finding]:
+    """Yield calls of methods that wait and have a common name, where it is not known whose method is called."""
+    for name, calls in project.common.items():
+        waiting = project.coroutines.intersection(project.names.methods.get(name, ()))
+        left = sorted((key[0], use.position[0]) for key, use in calls if not use.is_awaited)
+        if waiting and left:
+            paths = ", ".join(sorted({path for path, _ in waiting}))
+            places = ", ".join(f"{path}:{line}" for path, line in left[:SHOWN])
+            text = f"`.{name}()` waits in {paths}. Write `await` where these are calls of it: {places}"
+            yield Finding(*left[0], "TGM201", f"{text}{' and others' if len(left) > SHOWN else ''}.")
+
+
+def _unrun(project: Project) -> Iterator[Finding]:
+    """Yield work for a loop that never runs in what a start script imports and calls: it is the server's that runs."""
+    names = project.names
+    starts = [path for path, module in names.modules.items()
+              if any(each.startswith("torngas_aio.webserver") for each in module.imports.values())]  # fmt: skip
+    todo = [(path, each.name) for path in starts for each in names.modules[path].functions.values() if not each.owner]
+    for path in starts:
+        kinds = [names.resolve((name,), path, None) for name in names.modules[path].imports]
+        found = [kind.partition(":")[2].partition("|")[0] for kind in kinds if kind[:5] in ("file:", "func:", "class")]
+        todo += [(each, "") for each in dict.fromkeys(found)]
+    for key in todo:
+        for use in names.function(key).uses:
+            kind = names.resolve(use.chain, key[0], names.function(key))
+            called = key_of(kind) if kind.startswith("result:") else key
+            todo += [called] if called not in todo and not names.function(called).is_async else []
+            if key[0] not in starts and use.chain[-2:-1] and use.chain[-2].lstrip(".") in LATER:
+                text = "The server runs a loop of its own, so this never runs: do it in process_init."
+                yield _finding(key, use, "TGM403", text)

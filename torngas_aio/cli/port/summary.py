@@ -23,6 +23,9 @@ ENDLESS = re.compile(r"True|1|(?:not )?self\.[\w.]+(?:\.is_set\(\))?")
 """Tests of a loop that runs until something else ends it."""
 
 PROPERTY = "a property cannot await"
+PLAIN: Chain = ("{}",)
+"""The chain of a list, tuple or dictionary of unknown values."""
+
 CONTEXTS = {"contextmanager", "asynccontextmanager"}
 PROPERTIES = {"property", "cached_property", "setter", "getter", "lazyproperty", "hybrid_property"}
 
@@ -87,6 +90,10 @@ class Function:
     given: list[tuple[Chain, int | str, Chain]] = field(default_factory=list[tuple[Chain, int | str, Chain]])
     shared: set[str] = field(default_factory=set[str])
     decorators: list[Chain] = field(default_factory=list[Chain])
+
+    def chains(self, name: str) -> list[Chain]:
+        """Return what the variable *name* is given, as far as that begins with a name."""
+        return [each for each in self.variables.get(name, ()) if each not in ((), PLAIN)]
 
     @property
     def returned(self) -> Chain:
@@ -177,7 +184,7 @@ class _Reader:
         arguments: list[tuple[int | str, ast.expr]] = [*enumerate(call.args)]
         arguments += [(each.arg or "", each.value) for each in call.keywords]
         for place, each in arguments:
-            chain = chain_of(each)
+            chain = _value_of(each)
             if dotted(each):
                 function.passed[last_name(call), chain] = edits.position_of(each)
             if chain and (callee := chain_of(call.func)):
@@ -259,7 +266,7 @@ class _Reader:
         elif isinstance(target, ast.Tuple | ast.List):
             for each in target.elts:
                 self._bind(each, (), function)
-        elif isinstance(target, ast.Attribute) and dotted(target.value) == "self" and chain:
+        elif isinstance(target, ast.Attribute) and dotted(target.value) == "self" and chain not in ((), PLAIN):
             kind = self._module.classes.get(function.owner)
             if kind is not None:
                 kind.attributes.setdefault(target.attr, (function.name, chain))
@@ -272,7 +279,7 @@ class _Reader:
                 kind.methods.add(each.name)
                 self._take_function(each, function, node.name)
             elif isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
-                if chain := _value_of(each.value):
+                if (chain := _value_of(each.value)) not in ((), PLAIN):
                     kind.attributes.setdefault(each.targets[0].id, ("", chain))
                 self.read([each.value], function)
             else:
@@ -322,7 +329,7 @@ def _value_of(node: ast.AST) -> Chain:
     elements: list[ast.expr] = getattr(node, "elts", []) or getattr(node, "values", [])
     if not isinstance(node, ast.List | ast.Tuple | ast.Dict):
         return chain_of(node)
-    return (*chain, "{}") if elements and (chain := chain_of(elements[0])) else ()
+    return (*(chain_of(elements[0]) if elements else ()), *PLAIN)
 
 
 def _values_of(node: ast.expr) -> list[ast.expr]:

@@ -107,7 +107,8 @@ def is_taken(node: ast.AST, edits: Edits) -> bool:
         return bool(loads) and all(is_taken(each, edits) for each in loads)
     if isinstance(parent, ast.Compare):
         return isinstance(parent.ops[0], ast.Is | ast.IsNot)
-    return isinstance(parent, ast.If | ast.While | ast.Expr | ast.UnaryOp)
+    is_test = isinstance(parent, ast.IfExp) and parent.test is node
+    return is_test or isinstance(parent, ast.If | ast.While | ast.Expr | ast.UnaryOp)
 
 
 def _is_asked(node: ast.AST, parent: ast.AST) -> bool:
