@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from torngas_aio.cli.kinds import IMPORTED, Chain, chain_of
-from torngas_aio.cli.port.edits import binds, parents_of, position_of
 from torngas_aio.cli.port.names import Names
 from torngas_aio.cli.port.summary import Module, summarize
+from torngas_aio.cli.port.syntax import binds, parents_of, position_of
 from torngas_aio.exception import Fault
 
 __all__ = [

@@ -1,11 +1,10 @@
 """Replacements by the positions of `ast`: in any text, at once, inner ones inside outer ones."""
 
 import ast
-from typing import Any
 
 import pytest
 
-from torngas_aio.cli.port.edits import Edits, binds, dotted
+from torngas_aio.cli.port.edits import Edits
 
 
 def calls_of(text: str) -> list[ast.Call]:
@@ -72,28 +71,3 @@ def test_an_import_comes_after_those_that_the_file_begins_with(before: str, afte
     edits = Edits(before, ast.parse(before))
     assert edits.imported("new") == "new"
     assert edits.applied() == after
-
-
-@pytest.mark.parametrize(
-    ("text", "name"), [("a", "a"), ("a.b.c", "a.b.c"), ("a().b", ""), ("a[0].b", ""), ("'a'.b", ""), ("a + b", "")]
-)
-def test_a_dotted_name_is_names_alone(text: str, name: str) -> None:
-    assert dotted(ast.parse(text, mode="eval").body) == name
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "it = 1", "def it(): pass", "class it: pass", "import it", "import a as it", "from a import it", "del it",
-        "for it in a: pass", "with a as it: pass", "f = lambda it: 1", "def f(*it): pass", "(it := 1)",
-        "async def it(): pass", "[a for it in b]",
-    ],
-)  # fmt: skip
-def test_each_way_to_give_a_name_a_value_is_known(text: str) -> None:
-    assert binds(ast.parse(text), "it")
-    assert not binds(ast.parse(text), "other")
-
-
-@pytest.mark.parametrize("text", ["it()", "a.it = 1", "f(it=1)", "import it as a", "'it'", "import it.a"])
-def test_a_name_that_is_used_only_has_no_value_there(text: str) -> Any:
-    assert not binds(ast.parse(text), "it")

@@ -5,8 +5,8 @@ import ast
 
 import pytest
 
-from torngas_aio.cli.port.edits import parents_of
 from torngas_aio.cli.port.futures import held_names, holder_of, is_held, taker_of
+from torngas_aio.cli.port.syntax import parents_of
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@
     testcases.py test cases that wait              templates.py  Python 2 in templates, what waits
     reports.py   calls that are left to do         findings.py   what else is left to do by hand
     sessions.py  what has no form in sessions      parts.py      where the code of a template is
-    edits.py     a file's names and replacements
+    edits.py     a file's names and replacements   syntax.py     names and places of syntax nodes
 
 Nothing of the project is imported or run. `torngas-aio check` uses names.py, and what that imports. Begin with
 `command.Port`.

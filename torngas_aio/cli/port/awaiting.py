@@ -7,10 +7,11 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from torngas_aio.cli.kinds import REDIS_CHANGED, REDIS_SETS
-from torngas_aio.cli.port.edits import Edits, FunctionNode, deferred_around, dotted, last_name, position_of
+from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.findings import IN_THREADS, Finding
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.summary import Use
+from torngas_aio.cli.port.syntax import FunctionNode, deferred_around, dotted, last_name, position_of
 from torngas_aio.cli.port.texts import is_taken
 
 __all__ = ["await_calls", "write_arguments"]

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from torngas_aio.cli.port.edits import Edits, binds, dotted, last_name, loads_in
+from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.syntax import binds, called, dotted, last_name, loads_in, nodes_of, text_of
 from torngas_aio.cli.port.texts import CODECS, UTF8, as_bytes, codec_of, is_bytes, is_odd_codec, is_taken
 
 __all__ = ["ESCAPES", "mend_binary"]
@@ -184,8 +185,8 @@ class _Mender:
         while isinstance(self._edits.parents[node], ast.BinOp):
             node = self._edits.parents[node]
         texts = {self._edits.source(each): each for each in _summands(node) if not (is_bytes(each) or each is call)}
-        lengths = [each for argument in call.args[1:] for each in ast.walk(argument) if isinstance(each, ast.Call)]
-        counted = [each.args[0] for each in lengths if dotted(each.func) == "len" and each.args]
+        lengths = [each for argument in call.args[1:] for each in nodes_of(argument, ast.Call)]
+        counted = [each.args[0] for each in lengths if called(each) == "len" and each.args]
         known = [each for each in counted if self._edits.source(each) in texts]
         if known or all(isinstance(each, ast.Constant) for each in call.args):
             for each in [*texts.values(), *known]:
@@ -207,7 +208,7 @@ class _Mender:
                     edits.wrap(each, "b", "")
                     if isinstance(index, ast.Constant) and isinstance(index.value, int):
                         edits.replace(*edits.span(index), f"{index.value}:{index.value + 1}")
-            elif is_one and isinstance(outer, ast.Call) and dotted(outer.func) == "ord":
+            elif is_one and called(outer) == "ord":
                 edits.replace(*edits.span(outer), edits.source(part))
             elif not is_one and self._is_read_as_text(part):
                 edits.call("tornado.escape.to_unicode", part)
@@ -215,9 +216,8 @@ class _Mender:
 
 def _packed_texts(call: ast.Call) -> Iterator[ast.expr]:
     """Yield the arguments of *call* that its format takes as bytes: `s` and `p`."""
-    layout = call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
     values = iter(call.args[1:])
-    for count, code in re.findall(r"(\d*)([a-zA-Z?])", str(layout)):
+    for count, code in re.findall(r"(\d*)([a-zA-Z?])", text_of(call.args[0])):
         taken = list(islice(values, 1 if code in "sp" else 0 if code == "x" else int(count or 1)))
         if any(isinstance(each, ast.Starred) for each in taken):
             return

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, loads_in, own_nodes
+from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.futures import held_names, holder_of, is_held
+from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, called, dotted, last_name, loads_in, own_nodes
 
 __all__ = ["rewrite_coroutines"]
 
@@ -54,8 +55,7 @@ def rewrite_coroutines(edits: Edits, path: Path, root: Path) -> None:
         if isinstance(function, ast.FunctionDef):
             start, _ = edits.span(function)
             edits.replace(start, start, "async ")
-        named = {name: node.value for node in ast.walk(function) if isinstance(node, ast.Assign)
-                 for target in node.targets if (name := dotted(target))}  # fmt: skip
+        named = dict(assigned_in(ast.walk(function)))
         held = held_names(ast.walk(function))
         for node in own_nodes(function.body, FunctionNode | ast.Lambda):
             if _is_job(node, edits, held):
@@ -90,8 +90,7 @@ def _answers_itself(body: list[ast.stmt]) -> bool:
         return bool(last.orelse) and _answers_itself(last.body) and _answers_itself(last.orelse)
     if isinstance(last, ast.Raise):
         return True
-    call = last.value if isinstance(last, ast.Expr | ast.Return) else None
-    return isinstance(call, ast.Call) and dotted(call.func) in ANSWERS
+    return isinstance(last, ast.Expr | ast.Return) and called(last.value) in ANSWERS
 
 
 def _without_task(task: ast.Call, edits: Edits) -> None:
@@ -105,7 +104,7 @@ def _without_task(task: ast.Call, edits: Edits) -> None:
         edits.replace(start, edits.span(what)[0], "")
         edits.replace(after, edits.span(first)[0], "(")
         edits.insert_argument(task, "raise_error=False")  # a callback was given the errors, too
-    elif method == "add_timeout" and isinstance(first, ast.Call) and last_name(first) == "timedelta":
+    elif method == "add_timeout" and last_name(first) == "timedelta":
         edits.replace(start, edits.span(first)[0], f"{edits.imported('asyncio')}.sleep(")
         edits.wrap(first, "", ".total_seconds()")
     elif method == "add_timeout" and (now := re.match(r"(?:time\.)?time\(\)\s*\+\s*(?=[\w.]+$)", edits.source(first))):
@@ -115,8 +114,11 @@ def _without_task(task: ast.Call, edits: Edits) -> None:
 def _taker_of(node: ast.AST, edits: Edits) -> str:
     """Return the function that makes of *node* what `await` takes; `yield` took more than that."""
     is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)  # of lists
-    is_made = isinstance(node, ast.Call) and dotted(node.func) in ("dict", "list")
-    if is_sum or is_made or isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
+    if (
+        is_sum
+        or called(node) in ("dict", "list")
+        or isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp)
+    ):
         return edits.imported("tornado.gen", "multi")
     return edits.imported("tornado.gen", "convert_yielded") if LISTS.search(dotted(node)) else ""
 

@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from torngas_aio.cli.awaits import has_zero_timeout
 from torngas_aio.cli.kinds import HOOKS
-from torngas_aio.cli.port.edits import FunctionNode, binds, decorators_of, dotted, last_name, methods_of
+from torngas_aio.cli.port import syntax
 from torngas_aio.cli.port.sessions import unstorable
+from torngas_aio.cli.port.syntax import FunctionNode, dotted, last_name, methods_of, text_of
 from torngas_aio.cli.port.texts import is_odd_codec
 
 __all__ = ["CODES", "LATER", "MARKS", "Finding", "left_over"]
@@ -45,14 +46,13 @@ BLOCKING_CALLS = {"time.sleep", "os.system", "subprocess.call", "subprocess.chec
 IN_THREADS = {"run_on_executor", "async_execute"}
 TASKS = {"Task", "Callback", "Wait", "WaitAll", "Runner"}
 TAKES_NO_CALLBACK = {
-    "fetch", "flush", "read_until", "read_until_regex", "read_until_close", "read_bytes", "write", "connect",
-    "authenticate_redirect", "authorize_redirect", "get_authenticated_user", "oauth2_request", "twitter_request",
-    "facebook_request",
+    "connect": 1, "read_bytes": 1, "read_until": 1, "read_until_close": 0, "read_until_regex": 1, "write": 1,
+    **dict.fromkeys((
+        "authenticate_redirect", "authorize_redirect", "facebook_request", "fetch", "flush", "get_authenticated_user",
+        "oauth2_request", "twitter_request",
+    )),
 }  # fmt: skip
-STREAM_ARGUMENTS = {
-    "connect": 1, "read_bytes": 1, "read_until": 1, "read_until_close": 0, "read_until_regex": 1, "write": 1
-}  # fmt: skip
-"""Method of a stream: the number of its arguments, after which a callback came."""
+"""Method that took `callback=`: of a stream, the number of arguments after which it came."""
 
 LATER = {"PeriodicCallback", "add_callback", "add_timeout", "call_at", "call_later", "spawn_callback"}
 GONE = {
@@ -127,7 +127,7 @@ class _Reader:
         self._tree = tree
         self._is_plain = is_plain
         self._nodes = nodes = list(ast.walk(tree))
-        threads = [each for each in nodes if isinstance(each, FunctionNode) and decorators_of(each) & IN_THREADS]
+        threads = [each for each in nodes if isinstance(each, FunctionNode) and syntax.decorators_of(each) & IN_THREADS]
         self._in_threads = {node for each in threads for node in ast.walk(each)}
         self._serves = any("torngas_aio.webserver" in (getattr(node, "module", None) or "") for node in tree.body)
         self._is_web = any(isinstance(node, ast.ClassDef) and _is_web(node) for node in tree.body)
@@ -193,18 +193,20 @@ class _Reader:
     def _is_task(self, name: str) -> bool:
         """Whether *name* is `gen.Task` or a sibling; their imports are taken away, which leaves bare names unbound."""
         module, _, last = name.rpartition(".")
-        return last in TASKS and (module in ("gen", "tornado.gen") or (not module and not binds(self._tree, last)))
+        return last in TASKS and (
+            module in ("gen", "tornado.gen") or (not module and not syntax.binds(self._tree, last))
+        )
 
 
 def _relationships(tree: ast.Module, reads: Mapping[str, list[str]]) -> Iterator[Told]:
     """Yield the relationships that load themselves and are read, on either side."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
-            continue
+    for node in syntax.nodes_of(tree, ast.Assign):
         if last_name(node.value) != "relationship":
             continue
-        other = [each.value for each in node.value.keywords if each.arg == "backref"]
-        sides = {dotted(node.targets[0]): node.value} | {_text_in(each): each for each in other}
+        other = [each.value for each in syntax.nodes_of(node.value, ast.keyword) if each.arg == "backref"]
+        sides = {dotted(node.targets[0]): node.value} | {
+            text_of(name): each for each in other for name in syntax.nodes_of(each, ast.Constant)[:1]
+        }
         lazy = {name: _lazy_of(side) for name, side in sides.items() if name in reads}
         names = [name for name, kind in lazy.items() if kind in ("", "'select'", "True", "'dynamic'")]
         read = [place for name in names for place in reads[name]]
@@ -220,19 +222,15 @@ def _lazy_of(side: ast.expr) -> str:
     return next((ast.unparse(each.value) for each in given if each.arg == "lazy"), "")
 
 
-def _text_in(side: ast.expr) -> str:
-    return next((str(each.value) for each in ast.walk(side) if isinstance(each, ast.Constant)), "")
-
-
 def _gives_stream_callback(call: ast.Call) -> bool:
     """Whether *call* gives a method of a stream a function as its last argument; others have some of the names, too."""
     name, owner = last_name(call), dotted(call.func).rpartition(".")[0]
     is_stream = name not in ("connect", "write") or owner.lower().endswith("stream")
-    if not is_stream or len(call.args) <= STREAM_ARGUMENTS.get(name, len(call.args)):
+    count = TAKES_NO_CALLBACK.get(name) if is_stream else None
+    if count is None or len(call.args) <= count:
         return False
     given = call.args[-1]
-    is_partial = isinstance(given, ast.Call) and last_name(given) in ("partial", "wrap")
-    return isinstance(given, ast.Lambda) or is_partial or bool(dotted(given))
+    return isinstance(given, ast.Lambda) or last_name(given) in ("partial", "wrap") or bool(dotted(given))
 
 
 def _uncalled(kind: ast.ClassDef) -> Iterator[Told]:

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterable
 
-from torngas_aio.cli.port.edits import Parents, dotted, last_name
+from torngas_aio.cli.port.syntax import Parents, called, dotted, last_name
 
 __all__ = [
     "LOOP_CALLS", "TAKES_AWAITABLES", "TAKES_FUTURES", "held_names", "holder_of", "is_chosen", "is_held", "taker_of",
@@ -65,8 +65,7 @@ def is_held(node: ast.AST, held: set[str]) -> bool:
 def holder_of(node: ast.AST, parents: Parents) -> ast.AST:
     """Return *node*, or the list, dictionary, choice or the like in which it is given to something."""
     parent = parents[node]
-    is_collected = isinstance(parent, ast.Call) and last_name(parent) in COLLECTORS
-    is_inside = isinstance(parent, DISPLAYS) or is_collected or is_chosen(node, parent)
+    is_inside = isinstance(parent, DISPLAYS) or last_name(parent) in COLLECTORS or is_chosen(node, parent)
     return holder_of(parent, parents) if is_inside else node
 
 
@@ -77,9 +76,8 @@ def is_chosen(node: ast.AST, parent: ast.AST) -> bool:
 
 def taker_of(node: ast.AST) -> str:
     """Return the name of the function that *node* calls, if it may be one of asyncio or Tornado."""
-    name = last_name(node) if isinstance(node, ast.Call) else ""
-    is_other = name in COMMON and isinstance(node, ast.Call) and dotted(node.func) not in (name, f"asyncio.{name}")
-    return "" if is_other else name
+    name = last_name(node)
+    return "" if name in COMMON and called(node) not in (name, f"asyncio.{name}") else name
 
 
 def _name_of(node: ast.AST) -> str:

@@ -9,7 +9,8 @@ import ast
 import textwrap
 from collections import defaultdict
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, methods_of
+from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.syntax import FunctionNode, binds, dotted, last_name, methods_of
 from torngas_aio.cli.port.texts import UTF8, as_bytes
 
 __all__ = ["GIVEN_METHODS", "mend_library"]

@@ -8,9 +8,11 @@ from collections import Counter, defaultdict
 from functools import cache
 from typing import Protocol
 
+from torngas_aio.cli.port import syntax
 from torngas_aio.cli.port.binary import ESCAPES, mend_binary
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, own_nodes
+from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.library import mend_library
+from torngas_aio.cli.port.syntax import FunctionNode, called, dotted, last_name, nodes_of
 from torngas_aio.cli.port.texts import codec_of, is_odd_codec, mend_texts
 
 __all__ = ["STRING", "converted", "fault_in", "futures_of", "parsed", "version_of"]
@@ -171,7 +173,7 @@ def _divide_integers(edits: Edits) -> None:
     integers: dict[ast.AST, frozenset[str]] = {}
     for node in edits.nodes:
         is_division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
-        is_round = isinstance(node, ast.Call) and dotted(node.func) == "round" and len(node.args) == 1
+        is_round = isinstance(node, ast.Call) and called(node) == "round" and len(node.args) == 1
         if not is_round and (not is_division or _is_float(node) or _is_cut(node, edits)):
             continue
         scope = edits.scope_of(node)
@@ -193,10 +195,10 @@ def _is_cut(node: ast.AST, edits: Edits) -> bool:
     parent = edits.parents[node]
     index = parent.elts.index(node) if isinstance(parent, ast.Tuple) and isinstance(node, ast.expr) else 0
     above = edits.parents[parent] if isinstance(parent, ast.Tuple) else parent
-    if isinstance(above, ast.BinOp) and isinstance(above.left, ast.Constant) and isinstance(above.left.value, str):
-        kinds: list[str] = re.findall(r"%[-#0 +.\d]*([a-zA-Z(])", above.left.value.replace("%%", ""))
+    if isinstance(above, ast.BinOp) and (layout := syntax.text_of(above.left)):
+        kinds: list[str] = re.findall(r"%[-#0 +.\d]*([a-zA-Z(])", layout.replace("%%", ""))
         return kinds[index : index + 1] in (["d"], ["i"])
-    return isinstance(parent, ast.Call) and dotted(parent.func) == "int"
+    return called(parent) == "int"
 
 
 def _is_index(node: ast.BinOp, edits: Edits) -> bool:
@@ -208,9 +210,8 @@ def _is_index(node: ast.BinOp, edits: Edits) -> bool:
     is_rounded = above.endswith(" - 1") and isinstance(parent, ast.BinOp) and ast.unparse(parent).endswith(" + 1")
     statement = edits.statement_of(node)
     rests = {ast.unparse(each) for each in ast.walk(statement) if isinstance(each, ast.BinOp)}
-    is_range = isinstance(parent, ast.Call) and dotted(parent.func) == "range"
     return (
-        is_rounded or is_range or isinstance(parent, ast.Slice) or above.endswith(f"+ {below} - 1")
+        is_rounded or called(parent) == "range" or isinstance(parent, ast.Slice) or above.endswith(f"+ {below} - 1")
         or f"{above} % {below}" in rests
     )  # fmt: skip
 
@@ -219,7 +220,7 @@ def _integers(scope: ast.AST) -> frozenset[str]:
     """Return the variables of a function, or of the module's own code, that are given integers only."""
     given: dict[str, list[ast.AST]] = defaultdict(list)
     stores = Counter[str]()
-    for node in own_nodes(ast.iter_child_nodes(scope), FunctionNode | ast.Lambda | ast.ClassDef):
+    for node in syntax.own_nodes(ast.iter_child_nodes(scope), FunctionNode | ast.Lambda | ast.ClassDef):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value: ast.expr | None = node.value if isinstance(node, ast.Assign | ast.AugAssign) else None
         if isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.Call):
@@ -246,9 +247,8 @@ def _is_float(node: ast.AST) -> bool:
     """Whether *node* is a float, or a path, wherever it is."""
     if isinstance(node, ast.BinOp):
         return _is_float(node.left) or _is_float(node.right)
-    if isinstance(node, ast.Call):
-        return dotted(node.func).rpartition(".")[2] in FLOATS
-    return isinstance(node, ast.Constant) and type(node.value) is float
+    is_float = isinstance(node, ast.Constant) and type(node.value) is float
+    return is_float or called(node).rpartition(".")[2] in FLOATS
 
 
 def _operator(edits: Edits, left: ast.expr, right: ast.expr) -> int:
@@ -271,7 +271,7 @@ def _is_integer(node: ast.AST, names: frozenset[str]) -> bool:
         return is_closed and _is_integer(node.left, names) and _is_integer(node.right, names)
     if isinstance(node, ast.Attribute):
         return node.attr in ("seconds", "days", "year", "month", "day", "hour", "minute", "second")
-    return isinstance(node, ast.Call) and last_name(node) in ("len", "int", "ord", "count", "toordinal", "randint")
+    return last_name(node) in ("len", "int", "ord", "count", "toordinal", "randint")
 
 
 def _is_python3(tree: ast.Module, text: str) -> bool:
@@ -282,7 +282,7 @@ def _is_python3(tree: ast.Module, text: str) -> bool:
 def _is_new(node: ast.AST) -> bool:
     if isinstance(node, ast.Try) and isinstance(node.body[0], ast.Import | ast.ImportFrom):
         return NEW_IMPORT.search(ast.unparse(node)) is not None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super":
+    if isinstance(node, ast.Call) and called(node) == "super":
         return not node.args
     is_typed = isinstance(node, ast.arg) and node.annotation is not None
     is_keyword = isinstance(node, ast.arguments) and bool(node.kwonlyargs)
@@ -295,14 +295,13 @@ def _has_python2(tree: ast.Module) -> bool:
     """Whether a file that parses as Python 3 was written for Python 2 only."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
-            if not binds(tree, node.id):
+            if not syntax.binds(tree, node.id):
                 return True
-        elif isinstance(node, ast.Attribute) and node.attr in METHODS:
-            return True
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift):
-            if isinstance(node.left, ast.Name) and node.left.id == "print":
-                return True
-        elif isinstance(node, ast.Call) and (_has_old_codec(node) or "cmp" in {each.arg for each in node.keywords}):
+        elif (
+            (isinstance(node, ast.Attribute) and node.attr in METHODS)
+            or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift) and dotted(node.left) == "print")
+            or (isinstance(node, ast.Call) and (_has_old_codec(node) or "cmp" in {each.arg for each in node.keywords}))
+        ):
             return True
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
@@ -317,12 +316,12 @@ def _has_old_codec(call: ast.Call) -> bool:
 
 def _has_old_classes(tree: ast.Module) -> bool:
     """Whether a class has what only Python 2 looks for; one for both Pythons has the form of Python 3, too."""
-    for kind in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
-        is_iterator = any(isinstance(node, FunctionNode) and node.name == "__iter__"
-                          and ast.unparse(node.body[-1]) == "return self" for node in kind.body)  # fmt: skip
+    for kind in nodes_of(tree, ast.ClassDef):
+        begin = syntax.methods_of(kind).get("__iter__")
+        is_iterator = begin is not None and ast.unparse(begin.body[-1]) == "return self"
         for old, new in OLD.items():
-            is_both = new and binds(kind, new)
-            if binds(kind, old) and not is_both and (is_iterator or old != "next"):
+            is_both = new and syntax.binds(kind, new)
+            if syntax.binds(kind, old) and not is_both and (is_iterator or old != "next"):
                 return True
     return False
 

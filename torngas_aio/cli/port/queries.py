@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 
 from torngas_aio.cli.kinds import AWAITED, chain_of
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name
+from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, dotted, last_name, text_of
 
 __all__ = ["rewrite_queries"]
 
@@ -71,8 +72,8 @@ def _rewrite_call(call: ast.Call, edits: Edits) -> None:
     if isinstance(first, ast.List) and name == "select" and not call.keywords and len(call.args) < 3 and first.elts:
         if owner in ("sa", "sql", "sqlalchemy") if owner else _is_imported("select", edits):
             _rewrite_select(call, first, edits)
-    elif name == "with_lockmode" and isinstance(call.func, ast.Attribute) and _text(first) in LOCKS:
-        edits.replace(edits.span(call.func.value)[1], edits.span(call)[1], f".with_for_update({LOCKS[_text(first)]})")
+    elif name == "with_lockmode" and isinstance(call.func, ast.Attribute) and text_of(first) in LOCKS:
+        edits.replace(edits.span(call.func.value)[1], edits.span(call)[1], f".with_for_update({LOCKS[text_of(first)]})")
     elif name == "begin" and "subtransactions" in {each.arg for each in call.keywords}:
         parent = edits.parents[call]
         if isinstance(parent, ast.Expr):
@@ -84,8 +85,8 @@ def _rewrite_call(call: ast.Call, edits: Edits) -> None:
         is_query = isinstance(query, ast.Call) and (query is call or last_name(query) == "options")
         model = _model_of(query.func) if isinstance(query, ast.Call) and is_query else ""
         for each in call.args if model else ():
-            if _text(each).isidentifier():
-                edits.replace(*edits.span(each), f"{model}.{_text(each)}")
+            if text_of(each).isidentifier():
+                edits.replace(*edits.span(each), f"{model}.{text_of(each)}")
 
 
 def _rewrite_select(call: ast.Call, columns: ast.List, edits: Edits) -> None:
@@ -124,8 +125,7 @@ def _rewrite_slice(node: ast.Subscript, part: ast.Slice, edits: Edits) -> None:
 def _rewrite_rows(function: FunctionNode, edits: Edits) -> None:
     """A row of `session.execute` is a tuple; its columns by name are in `_mapping`."""
     nodes = list(ast.walk(function))
-    assigned = [(dotted(target), ast.unparse(node.value)) for node in nodes if isinstance(node, ast.Assign)
-                for target in node.targets if dotted(target)]  # fmt: skip
+    assigned = [(name, ast.unparse(value)) for name, value in assigned_in(nodes)]
     loops = [(dotted(node.target), ast.unparse(node.iter)) for node in nodes
              if isinstance(node, ast.For | ast.comprehension)]  # fmt: skip
     owners = [r"[\w.]*session"]
@@ -136,9 +136,5 @@ def _rewrite_rows(function: FunctionNode, edits: Edits) -> None:
     rows = {name for name, value in loops if given.search(value)}
     rows |= {name for name, value in assigned if given.search(value) and re.search(ONE_ROW, value)}
     for node in nodes:
-        if isinstance(node, ast.Subscript) and dotted(node.value) in rows - {""} and _text(node.slice):
+        if isinstance(node, ast.Subscript) and dotted(node.value) in rows - {""} and text_of(node.slice):
             edits.wrap(node.value, "", "._mapping")
-
-
-def _text(node: ast.AST | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

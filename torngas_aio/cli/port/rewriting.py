@@ -12,9 +12,10 @@ from pathlib import Path
 
 from torngas_aio.cli.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.coroutines import rewrite_coroutines
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted
+from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
+from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, dotted, last_name, nodes_of, text_of
 
 __all__ = ["OURS", "REWRITES", "rewrite"]
 
@@ -63,8 +64,7 @@ def _rename(edits: Edits, path: Path, root: Path) -> None:
         is_name = isinstance(node, ast.alias) and node.name.split(".")[0] == "torngas"
         is_imported |= isinstance(node, ast.alias) and is_name and node.asname is None
         is_from = isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torngas" and not node.level
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value)
-        if is_name or is_from or is_text:
+        if is_name or is_from or DOTTED.fullmatch(text_of(node)):
             start = edits.text.index("torngas", edits.span(node)[0])
             edits.replace(start, start + 7, "torngas_aio")
     for node in ast.walk(edits.tree) if is_imported else ():
@@ -101,16 +101,13 @@ def _has(folder: Path, name: str) -> bool:
 
 
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
-    sessions = {dotted(target) for node in ast.walk(edits.tree) if isinstance(node, ast.Assign)
-                if any("session" in step for step in chain_of(node.value)) for target in node.targets}  # fmt: skip
-    for function in [node for node in ast.walk(edits.tree) if isinstance(node, ast.FunctionDef)]:
+    sessions = {name for name, value in assigned_in(edits.nodes) if any("session" in step for step in chain_of(value))}
+    for function in nodes_of(edits.tree, ast.FunctionDef):
         if any("listens_for" in ast.unparse(each) for each in function.decorator_list):
             sessions |= {each.arg for each in function.args.args if each.arg in ("connection", "conn")}
-    for node in ast.walk(edits.tree):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
-            continue
-        pattern = SQL_METHODS.get(node.func.attr)
-        if pattern is None or not _is_query(node.func, sessions):
+    for node in nodes_of(edits.tree, ast.Call):
+        pattern = SQL_METHODS.get(last_name(node))
+        if pattern is None or not isinstance(node.func, ast.Attribute) or not _is_query(node.func, sessions):
             continue
         for each in node.args[:1] if node.func.attr == "execute" else node.args:
             if re.search(pattern, _text_in(each, edits)):
@@ -122,14 +119,14 @@ def _text_in(node: ast.expr, edits: Edits) -> str:
     while True:
         if isinstance(node, ast.BinOp):
             node = node.left
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        elif last_name(node) == "format" and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             node = node.func.value
         else:
             break
     if isinstance(node, ast.Name):
         found = re.match(rf"{node.id} [ru]*['\"](?!.*\btext\()(.*)", edits.value_of(node), re.DOTALL)
         return found[1] if found else ""
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+    return text_of(node)
 
 
 def _is_query(func: ast.Attribute, sessions: set[str]) -> bool:
@@ -143,27 +140,20 @@ def _is_query(func: ast.Attribute, sessions: set[str]) -> bool:
 def _removed_arguments(edits: Edits, path: Path, root: Path) -> None:
     for node in ast.walk(edits.tree):
         if isinstance(node, ast.List | ast.Tuple):
-            kept = [
-                each for each in node.elts if not (isinstance(each, ast.Constant) and each.value in GONE_EXTENSIONS)
-            ]
+            kept = [each for each in node.elts if text_of(each) not in GONE_EXTENSIONS]
             if len(kept) < len(node.elts):
                 names = ", ".join(edits.source(each) for each in kept)
                 is_list = isinstance(node, ast.List)
                 edits.replace(*edits.span(node), f"[{names}]" if is_list else f"({names}{',' * (len(kept) == 1)})")
-        if not isinstance(node, ast.Call):
-            continue
-        name = dotted(node.func).rpartition(".")[2] or ast.unparse(node.func).rpartition(".")[2]
-        for keyword in node.keywords:
-            if keyword.arg == "io_loop" and name in TAKES_NO_LOOP:
+        for keyword in node.keywords if isinstance(node, ast.Call) else ():
+            if keyword.arg == "io_loop" and isinstance(node, ast.Call) and last_name(node) in TAKES_NO_LOOP:
                 edits.remove_argument(node, keyword)
 
 
 def _session_lists(edits: Edits, path: Path, root: Path) -> None:
     """Sessions give back a list for a tuple: store a list."""
-    for node in ast.walk(edits.tree):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Tuple):
-            continue
-        target = node.targets[0]
+    for node in nodes_of(edits.tree, ast.Assign):
+        target = node.targets[0] if isinstance(node.value, ast.Tuple) else None
         if isinstance(target, ast.Subscript) and dotted(target.value).endswith("session"):
             value = edits.source(node.value).strip()
             edits.replace(*edits.span(node.value), f"[{value.removeprefix('(').removesuffix(')')}]")
@@ -175,7 +165,7 @@ def _request_state(edits: Edits, path: Path, root: Path) -> None:
     That is an attribute which one hook sets, first and in every case, and which only hooks of the class read. The
     hook may not have run, where another one has answered: then they read what they read before.
     """
-    for kind in [node for node in ast.walk(edits.tree) if isinstance(node, ast.ClassDef)]:
+    for kind in nodes_of(edits.tree, ast.ClassDef):
         if {dotted(base).rpartition(".")[2] for base in kind.bases} - {"object", "BaseHttpModule"}:
             continue
         hooks = {node: "request" if node.name == "process_call" else "handler.request" for node in kind.body
@@ -211,8 +201,8 @@ def _is_set_first(hook: FunctionNode, target: ast.AST) -> bool:
 
 def _sockets(edits: Edits, path: Path, root: Path) -> None:
     """A class that had its session from one base and its socket from Tornado's has both from ours."""
-    mixed = [node for node in edits.nodes if isinstance(node, ast.ClassDef) and len(node.bases) > 1
-             and TORNADO_SOCKET in map(edits.full_name, node.bases)]  # fmt: skip
+    classes = [node for node in nodes_of(edits.tree, ast.ClassDef) if len(node.bases) > 1]
+    mixed = [node for node in classes if TORNADO_SOCKET in map(edits.full_name, node.bases)]
     for node in edits.nodes if mixed else ():
         if isinstance(node, ast.ImportFrom) and node.module == "tornado.websocket":
             kept = [each for each in node.names if each.name != "WebSocketHandler"]

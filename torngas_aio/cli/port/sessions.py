@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from torngas_aio.cli.port.edits import FunctionNode, dotted, last_name
+from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, called, dotted, last_name, nodes_of
 
 __all__ = ["unstorable"]
 
@@ -21,16 +21,12 @@ def unstorable(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
     """Yield each assignment to a session of what would come back as something else, or not at all, and what it is."""
     for scope in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
         nodes = list(ast.walk(scope))
-        for node in nodes:
-            target = node.targets[0] if isinstance(node, ast.Assign) else None
-            if isinstance(node, ast.Assign) and isinstance(target, ast.Subscript) and _is_session(target.value):
+        for node in nodes_of(scope, ast.Assign):
+            target = node.targets[0]
+            if isinstance(target, ast.Subscript) and dotted(target.value).rpartition(".")[2] == "session":
                 found = next((what for each in _values(node.value, nodes) if (what := _kind_of(each, nodes))), "")
                 if found:
                     yield node, found
-
-
-def _is_session(node: ast.AST) -> bool:
-    return dotted(node).rpartition(".")[2] == "session"
 
 
 def _values(value: ast.AST, nodes: list[ast.AST]) -> Iterator[ast.AST]:
@@ -75,7 +71,6 @@ def _kind_of(value: ast.AST, nodes: list[ast.AST]) -> str:  # noqa: PLR0911  one
 
 def _is_integer(key: ast.AST, nodes: list[ast.AST]) -> bool:
     if isinstance(key, ast.Name):
-        values = [node.value for node in nodes if isinstance(node, ast.Assign) and dotted(node.targets[0]) == key.id]
-        return any(_is_integer(each, []) for each in values)
+        return any(_is_integer(value, []) for name, value in assigned_in(nodes) if name == key.id)
     is_int = isinstance(key, ast.Constant) and type(key.value) in (int, float, bool)
-    return is_int or (isinstance(key, ast.Call) and dotted(key.func) == "int")
+    return is_int or called(key) == "int"

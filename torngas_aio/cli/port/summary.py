@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from torngas_aio.cli.kinds import Chain, chain_of
-from torngas_aio.cli.port import edits, futures
-from torngas_aio.cli.port.edits import FunctionNode, Position, dotted, last_name
+from torngas_aio.cli.port import futures, syntax
+from torngas_aio.cli.port.syntax import FunctionNode, Position, dotted, last_name
 
 __all__ = ["Function", "Kind", "Module", "Use", "summarize"]
 
@@ -143,13 +143,13 @@ def summarize(tree: ast.Module, path: str, name: str) -> Module:
 class _Reader:
     def __init__(self, module: Module, tree: ast.Module) -> None:
         self._module = module
-        self._parents = edits.parents_of(tree)
+        self._parents = syntax.parents_of(tree)
         self._kept = {name for name in futures.held_names(self._parents) if name.startswith("self.")}
-        self._held = self._kept | futures.held_names(edits.own_nodes(tree.body, FunctionNode | ast.ClassDef))
+        self._held = self._kept | futures.held_names(syntax.own_nodes(tree.body, FunctionNode | ast.ClassDef))
 
     def read(self, nodes: Iterable[ast.AST], function: Function) -> None:
         """Note what *nodes* say, which are *function*'s own."""
-        for node in edits.own_nodes(nodes, FunctionNode | ast.ClassDef):
+        for node in syntax.own_nodes(nodes, FunctionNode | ast.ClassDef):
             if isinstance(node, ast.ClassDef):
                 self._take_class(node, function)
             elif isinstance(node, FunctionNode):
@@ -186,7 +186,7 @@ class _Reader:
         for place, each in arguments:
             chain = _value_of(each)
             if dotted(each):
-                function.passed[last_name(call), chain] = edits.position_of(each)
+                function.passed[last_name(call), chain] = syntax.position_of(each)
             if chain and (callee := chain_of(call.func)):
                 function.given.append((callee, place, chain))
         if last_name(call) == "getattr" and len(call.args) > 1:
@@ -239,7 +239,7 @@ class _Reader:
         chain = chain_of(what)
         if not chain:
             return
-        for each in edits.deferred_around(where, self._parents):
+        for each in syntax.deferred_around(where, self._parents):
             if isinstance(each, ast.Lambda):
                 if chain[0] in {name.arg for name in ast.walk(each.args) if isinstance(name, ast.arg)}:
                     return
@@ -250,7 +250,7 @@ class _Reader:
         while futures.is_chosen(node, self._parents[node]):
             node = self._parents[node]
         is_awaited = isinstance(self._parents[node], ast.Await)
-        function.uses.append(Use(chain, edits.position_of(where), form, blocker, is_awaited))
+        function.uses.append(Use(chain, syntax.position_of(where), form, blocker, is_awaited))
 
     def _is_consumed(self, generator: ast.AST) -> bool:
         call = self._parents[generator]
@@ -288,7 +288,7 @@ class _Reader:
     def _take_function(self, node: FunctionNode, outer: Function, owner: str) -> None:
         prefix = f"{owner}." if owner else f"{outer.name}." if outer.name else ""
         names = [each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)]
-        decorators = edits.decorators_of(node)
+        decorators = syntax.decorators_of(node)
         made = Function(
             f"{prefix}{node.name}", owner or outer.owner, node.lineno, isinstance(node, ast.AsyncFunctionDef),
             _blocker(node, owner, decorators), hidden=set(names), parameters=names,
@@ -311,7 +311,7 @@ class _Reader:
             package = self._module.name.split(".")[: None if is_package else -1]
             base = package[: len(package) - node.level + 1] if node.level else []
             where = ".".join([*base, *([node.module] if node.module else [])])
-        found = edits.imports_of(node, where)
+        found = syntax.imports_of(node, where)
         self._module.stars += [where] if found.pop("*", "") else []
         self._module.imports |= found
 
@@ -346,7 +346,7 @@ def _is_endless(node: FunctionNode) -> bool:
     loop = node.body[-1]
     if not isinstance(node, ast.AsyncFunctionDef) or not isinstance(loop, ast.While):
         return False
-    own = edits.own_nodes(loop.body, FunctionNode | ast.ClassDef)
+    own = syntax.own_nodes(loop.body, FunctionNode | ast.ClassDef)
     is_left = any(isinstance(each, ast.Break | ast.Return | ast.Raise) for each in own)
     return ENDLESS.fullmatch(ast.unparse(loop.test)) is not None and not is_left
 
@@ -358,5 +358,5 @@ def _blocker(node: FunctionNode, owner: str, decorators: set[str]) -> str:
         return PROPERTY
     if decorators & CONTEXTS:
         return ""
-    own = edits.own_nodes(node.body, FunctionNode | ast.ClassDef | ast.Lambda)
+    own = syntax.own_nodes(node.body, FunctionNode | ast.ClassDef | ast.Lambda)
     return "a generator cannot await" if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own) else ""

@@ -11,11 +11,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from torngas_aio.cli.port.edits import Edits, deferred_around, last_name
+from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.findings import MARKS, Finding
 from torngas_aio.cli.port.library import GIVEN_METHODS
 from torngas_aio.cli.port.parts import AROUND, Part, code_end, parts_of
 from torngas_aio.cli.port.python2 import MODULES, STRING, converted, parsed
+from torngas_aio.cli.port.syntax import deferred_around, last_name, nodes_of
 from torngas_aio.cli.port.texts import is_odd_codec
 
 __all__ = ["await_calls", "convert", "left_in", "reads_as_python2"]
@@ -74,11 +75,8 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
         inner = Edits(source, tree)
         for node in inner.nodes:
             around = inner.parents[node]
-            is_awaited = isinstance(around, ast.Await) or (
-                isinstance(around, ast.Call) and last_name(around) == "awaited"
-            )
-            is_called = isinstance(node, ast.Call) and last_name(node) in names
-            if is_called and not is_awaited and not [*deferred_around(node, inner.parents)]:
+            is_awaited = isinstance(around, ast.Await) or last_name(around) == "awaited"
+            if last_name(node) in names and not is_awaited and not [*deferred_around(node, inner.parents)]:
                 inner.wrap(node, before, after)
         _put(edits, part, inner.applied(), engine)
     return edits.applied()
@@ -101,7 +99,7 @@ def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterato
             advice = f"`{_short(code)}` waits. Pass the value to render(), or await it there."
             yield Finding(path, text.count("\n", 0, at) + 1, "TGM204", advice)
         tree = parsed(f"({code})") if ".encode" in code or ".decode" in code else None
-        if tree and any(isinstance(node, ast.Call) and is_odd_codec(node) for node in ast.walk(tree)):
+        if tree and any(map(is_odd_codec, nodes_of(tree, ast.Call))):
             lines["TGM310"].append(text.count("\n", 0, part.start) + 1)
     advices = {"TGM310": "This is no encoding of text in Python 3: use its module, or `codecs`.", **MARKS}
     for code, numbers in lines.items():

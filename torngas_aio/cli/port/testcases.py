@@ -8,9 +8,11 @@ import ast
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, decorators_of, dotted, last_name, methods_of, own_nodes
+from torngas_aio.cli.port import syntax
+from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.python2 import parsed
+from torngas_aio.cli.port.syntax import FunctionNode, called, dotted, last_name, nodes_of
 
 __all__ = ["NEVER_AWAITED", "mend_tests"]
 
@@ -36,7 +38,7 @@ def mend_tests(text: str, kinds: Mapping[str, str], path: str) -> tuple[str, lis
     tree = parsed(text)
     assert tree is not None
     edits = Edits(text, tree)
-    for node in [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]:
+    for node in nodes_of(tree, ast.ClassDef):
         if kinds.get(node.name) == "unittest":
             _mend_unittest(node, edits)
         elif kinds.get(node.name) == "tornado":
@@ -48,12 +50,11 @@ def mend_tests(text: str, kinds: Mapping[str, str], path: str) -> tuple[str, lis
 
 def _left_in(tree: ast.Module, kinds: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Yield line and advice of what runs the loop in methods that run in it."""
-    for case in ast.walk(tree):
-        if isinstance(case, ast.ClassDef) and kinds.get(case.name) == "tornado":
-            for method in [each for each in case.body if isinstance(each, ast.AsyncFunctionDef)]:
-                for node in own_nodes(method.body, FunctionNode | ast.Lambda):
-                    if isinstance(node, ast.Call) and dotted(node.func) == "self.wait":
-                        yield node.lineno, LOOP_RUNS
+    for case in [each for each in nodes_of(tree, ast.ClassDef) if kinds.get(each.name) == "tornado"]:
+        for method in [each for each in case.body if isinstance(each, ast.AsyncFunctionDef)]:
+            for node in syntax.own_nodes(method.body, FunctionNode | ast.Lambda):
+                if isinstance(node, ast.Call) and called(node) == "self.wait":
+                    yield node.lineno, LOOP_RUNS
 
 
 def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
@@ -79,7 +80,7 @@ def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
 
 
 def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
-    own = methods_of(case)
+    own = syntax.methods_of(case)
     for method in own.values():
         pairs = dict(_stopped_fetches(method))
         is_test = method.name.startswith("test")
@@ -88,14 +89,13 @@ def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
         start = edits.span(method)[0]
         if isinstance(method, ast.FunctionDef):
             edits.replace(start, start, "async ")
-        if is_test and "gen_test" not in decorators_of(method):
+        if is_test and "gen_test" not in syntax.decorators_of(method):
             line = f"@{edits.imported('tornado.testing', 'gen_test')}\n{' ' * method.col_offset}"
             edits.wrap(method, line, "")
         for sent, waited in pairs.items():
             _join(sent, waited, edits)
-        for node in own_nodes(method.body, FunctionNode | ast.Lambda):
-            name = dotted(node.func) if isinstance(node, ast.Call) else ""
-            if name == "self.fetch" and "fetch" not in own and isinstance(node, ast.Call) and node.args:
+        for node in syntax.own_nodes(method.body, FunctionNode | ast.Lambda):
+            if isinstance(node, ast.Call) and called(node) == "self.fetch" and "fetch" not in own and node.args:
                 _await_fetch(node, edits)
 
 

@@ -11,7 +11,8 @@ import ast
 import re
 
 from torngas_aio.cli.kinds import HOOKS
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, loads_in
+from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, binds, dotted, last_name, loads_in, methods_of
 
 __all__ = ["CODECS", "UTF8", "as_bytes", "as_text", "codec_of", "is_bytes", "is_odd_codec", "is_taken", "mend_texts"]
 
@@ -51,8 +52,7 @@ CMP = "\n\ndef cmp(a, b):\n    return (a > b) - (a < b)\n"
 
 def mend_texts(edits: Edits) -> None:
     """Write into *edits* what the file, made Python 3 already, has to do with text and bytes; run it to a fixpoint."""
-    fetched = {dotted(target) for node in edits.nodes if isinstance(node, ast.Assign)
-               if "fetch(" in ast.unparse(node.value) for target in node.targets} - {""}  # fmt: skip
+    fetched = {name for name, value in assigned_in(edits.nodes) if "fetch(" in ast.unparse(value)}
     errors = {node.name for node in edits.nodes if isinstance(node, ast.ExceptHandler)} | {"value"}
     for node in reversed(edits.nodes):
         if isinstance(node, ast.Call):
@@ -207,7 +207,7 @@ def _mend_chunks(hook: FunctionNode, edits: Edits) -> None:
 
 def _mend_str(kind: ast.ClassDef, edits: Edits) -> None:
     """`__unicode__` is `__str__`, in place of one that only encoded it."""
-    methods = {node.name: node for node in kind.body if isinstance(node, ast.FunctionDef)}
+    methods = methods_of(kind)
     text, old = methods.get("__unicode__"), methods.get("__str__")
     if text is not None:
         start = edits.text.index("__unicode__", edits.span(text)[0])
