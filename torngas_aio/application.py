@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from contextvars import Context
 from functools import lru_cache, partial
-from http.client import responses
 from inspect import isclass, signature
 from typing import Any
 from weakref import WeakSet
@@ -43,6 +42,7 @@ from torngas_aio.handler.rendering import awaits_modules
 from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.request import Request
+from torngas_aio.http.response import refuse
 from torngas_aio.http.tornado_adapter import TornadoAdapter
 from torngas_aio.lifespan import Background, Lifespan, StopEvent
 from torngas_aio.logger import DirectLines, level_of, request_summary
@@ -453,6 +453,5 @@ async def _give_up(request: Request) -> None:
     """End a request that was cancelled before it had a handler."""
     connection = request.connection
     if not connection.is_finished:
-        fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
-        connection.respond(503, responses[503], fields, b"503 Service Unavailable\n", request.method == "HEAD")
+        refuse(connection, 503, is_head=request.method == "HEAD")
     await scope_of(request).aclose()

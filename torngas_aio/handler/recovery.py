@@ -26,6 +26,7 @@ from torngas_aio.handler.lifecycle import ENDED
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import log_response, run_afterwards
 from torngas_aio.http.base import BodyError, ClientGone
+from torngas_aio.http.response import refuse
 from torngas_aio.logger import OutageLog, outage_key
 
 __all__ = ["answer_error", "answer_unsent", "cut_off", "give_up", "report_error"]
@@ -127,10 +128,7 @@ async def give_up(handler: ResponseHandler, exc: BaseException) -> None:
     if not handler._response_state.has_head and not connection.is_finished:
         handler._status_code, handler._reason = 503, "Service Unavailable"
         handler._response_state = handler._response_state.after["release"]
-        fields = [("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close")]
-        connection.respond(
-            503, "Service Unavailable", fields, b"503 Service Unavailable\n", handler.request.method == "HEAD"
-        )
+        refuse(connection, 503, is_head=handler.request.method == "HEAD")
         log_response(handler)
     elif not handler._response_state.is_sent:
         cut_off(handler)

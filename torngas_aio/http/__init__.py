@@ -12,7 +12,7 @@
       target.py           request target and Host, checked the same way on every server
     request.py          the request             request_task.py  the task that serves it
     proxies.py          the client's address, also behind trusted proxies
-    limits.py           limits on requests: sizes, counts, seconds      errors.py  errors of a request's body
+    limits.py           limits on requests: sizes, counts, seconds
     exchange.py         one request's response: framing and back-pressure
       response.py         status lines, Date, header safety
     base.py             contracts of a body, an exchange, and a protocol that takes over a connection

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError
 
 from torngas_aio._compat.tornado import unquote_to_bytes
-from torngas_aio.http.errors import BodyError
+from torngas_aio.http.base import BodyError
 from torngas_aio.http.headers import HeaderView
 
 __all__ = [

@@ -9,6 +9,8 @@ import re
 import time
 from collections.abc import Iterable
 from email.utils import formatdate
+from http.client import responses
+from typing import Any
 
 from tornado.httputil import HTTPOutputError
 
@@ -17,7 +19,7 @@ from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.numbers import parse_whole
 from torngas_aio.utils.text import is_token
 
-__all__ = ["BODILESS", "MANAGED", "allows_body", "check_head", "check_length", "opening", "status_line"]
+__all__ = ["BODILESS", "MANAGED", "allows_body", "check_head", "check_length", "opening", "refuse", "status_line"]
 
 MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer-Encoding"})
 """Headers that affect the framing or are added if missing; spelled as in `HTTPHeaders`."""
@@ -64,6 +66,12 @@ def status_line(status: int, reason: str) -> str:
 def allows_body(status: int) -> bool:
     """Return whether a response with *status* may carry a body."""
     return status not in BODILESS
+
+
+def refuse(exchange: Any, status: int, *, is_head: bool) -> None:
+    """Answer by *status* alone, as text, and have the connection close after it."""
+    fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
+    exchange.respond(status, responses[status], fields, f"{status} {responses[status]}\n".encode(), is_head)
 
 
 def check_head(headers: Iterable[tuple[str, str]]) -> None:

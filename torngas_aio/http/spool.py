@@ -17,7 +17,7 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
-from torngas_aio.http.errors import BodyError
+from torngas_aio.http.base import BodyError
 from torngas_aio.http.forms import Arguments, parts_of
 
 __all__ = ["IN_MEMORY", "Spool", "SpooledFile"]

@@ -23,7 +23,7 @@ from tornado.iostream import IOStream, SSLIOStream
 from torngas_aio._compat.tornado import format_timestamp
 from torngas_aio.http.base import SERVER_NAME, ClientGone, Successor
 from torngas_aio.http.limits import MAX_BODY_BYTES
-from torngas_aio.http.response import allows_body, check_length, status_line
+from torngas_aio.http.response import allows_body, check_length, refuse, status_line
 from torngas_aio.http.tornado_body import TornadoBody
 
 __all__ = ["StreamTransport", "TornadoExchange"]
@@ -125,8 +125,7 @@ class TornadoExchange(HTTPConnection):
         if self._written is not None:
             self.abort()
             return
-        fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
-        self.respond(500, "Internal Server Error", fields, b"500 Internal Server Error\n", self.method == "HEAD")
+        refuse(self, 500, is_head=self.method == "HEAD")
 
     def set_close_callback(self, callback: Callable[[], object] | None) -> None:
         if callback is not None and self._has_left and not self.is_finished:

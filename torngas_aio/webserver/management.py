@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.http.response import refuse
 from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UnixListener
 from torngas_aio.http.worker import Worker
 from torngas_aio.utils.hosts import parse_listener
@@ -104,5 +105,4 @@ class ManagementListener(Listeners):
 
 
 async def _refuse(request: Any) -> None:
-    fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
-    request.connection.respond(404, "Not Found", fields, b"404 Not Found\n", request.method == "HEAD")
+    refuse(request.connection, 404, is_head=request.method == "HEAD")
