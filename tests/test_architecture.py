@@ -265,15 +265,16 @@ DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})
 
 
 HANDLERS_NAMES = {
-    "application": {"_status_code"},
-    "http/server_state": {"_check_time_limit"},
-    "middleware/accesslog": {"_error", "_finished", "_run"},
-    "middleware/session": {"_headers_written"},
+    "application": {"_reads_body", "_status_code"},
+    "http/server_state": {"_check_time_limit", "_next_time_check"},
+    "httpmodule/ratelimit": {"_rate_limit_headers"},
+    "middleware/accesslog": {"_error", "_finished", "_logged_bytes", "_run"},
+    "middleware/session": {"_headers_written", "_session_error"},
     "operations/counts": {"_start_time"},
     "operations/tracing": {"_error", "_raw_headers"},
     "template/values": {"_awaits_user", "_module_depth"},
 }
-"""Private names of handlers and requests, whose public names are their projects' too, that other packages use."""
+"""Private attributes of handlers and requests, whose public ones are their projects' too, that other packages use."""
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
@@ -295,14 +296,18 @@ def _private_names_of_others(path: Path) -> Iterator[str]:
     """Give the private names that are asked of other objects than `self` and `cls`, by `getattr` too, or imported."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Attribute) and _is_private(node.attr):
-            if not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}):
+            if not _is_own(node.value):
                 yield node.attr
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
             owner, name, *_ = node.args
-            if isinstance(name, ast.Constant) and ast.unparse(owner) != "self" and _is_private(str(name.value)):
+            if isinstance(name, ast.Constant) and not _is_own(owner) and _is_private(str(name.value)):
                 yield str(name.value)
         elif isinstance(node, ast.ImportFrom) and node.module != "torngas_aio":  # whose private modules are for all
             yield from (alias.name for alias in node.names if _is_private(alias.name))
+
+
+def _is_own(owner: ast.expr) -> bool:
+    return isinstance(owner, ast.Name) and owner.id in {"self", "cls"}
 
 
 def _is_private(name: str) -> bool:
@@ -319,7 +324,7 @@ def _defined_names(package: str) -> frozenset[str]:
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names.add(node.name)
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_own(node.value):
                 names.add(node.attr)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 names.add(node.id)

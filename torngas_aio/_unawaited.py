@@ -23,7 +23,7 @@ from itertools import takewhile
 from types import FrameType
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
-from torngas_aio._compat.stdlib import frame_above
+from torngas_aio._compat.stdlib import frame_above, set_unawaited_hook, unawaited_hook
 from torngas_aio._project_errors import is_project_file
 from torngas_aio.context import JobScope, current_request, current_scope, error_sink
 from torngas_aio.exception import Unawaited
@@ -108,8 +108,8 @@ async def _opened() -> None:
 
 def watch_unawaited() -> None:
     """Have requests and scripts told of their forgotten coroutines, in this process, from now on."""
-    if warnings._warn_unawaited_coroutine is not _on_unawaited:  # type: ignore[attr-defined]
-        warnings._warn_unawaited_coroutine = _on_unawaited  # type: ignore[attr-defined]
+    if unawaited_hook() is not _on_unawaited:
+        set_unawaited_hook(_on_unawaited)
         gc.callbacks.append(_on_collection)
 
 

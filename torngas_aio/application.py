@@ -264,7 +264,7 @@ class Application(HostApplication):
         """Return the coroutine of the handler to which the request's route leads."""
         try:
             resolved = self.default_router.resolve(request)
-            handler = None if resolved is None else self._make_handler(request, run, resolved)
+            handler = None if resolved is None else self.make_handler(request, run, resolved)
         except BaseException as exc:  # noqa: BLE001  the request's boundary: answered by a handler
             return self._serve_unrouted(request, run, exc)
         if resolved is None:
@@ -273,7 +273,7 @@ class Application(HostApplication):
             return self._serve_foreign(request, resolved)
         return run_handler(handler, run, resolved.path_args, resolved.path_kwargs)
 
-    def _make_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> Any:
+    def make_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> Any:
         """Return the handler of the route, None for a foreign one."""
         request.route = route = resolved.route
         if route is None or route.is_foreign:

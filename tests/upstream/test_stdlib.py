@@ -1,4 +1,4 @@
-"""Parts written together pause a protocol whose peer does not read, on every Python."""
+"""Parts written together pause a protocol whose peer does not read; Python tells of forgotten coroutines."""
 
 import asyncio
 import socket
@@ -6,7 +6,7 @@ import socket
 import pytest
 import uvloop
 
-from torngas_aio._compat.stdlib import write_parts
+from torngas_aio._compat.stdlib import set_unawaited_hook, unawaited_hook, write_parts
 
 
 class Pausing(asyncio.Protocol):
@@ -48,3 +48,17 @@ def test_parts_arrive_in_order() -> None:
         return found
 
     assert asyncio.run(write()) == b"one two three"
+
+
+def test_python_calls_the_hook_for_a_coroutine_that_is_dropped() -> None:
+    async def forgotten() -> None:
+        pass
+
+    before, dropped = unawaited_hook(), list[str]()
+    set_unawaited_hook(lambda coroutine: dropped.append(coroutine.__qualname__))
+    try:
+        forgotten()  # type: ignore[unused-coroutine]
+    finally:
+        set_unawaited_hook(before)
+    assert dropped == [forgotten.__qualname__]
+    assert unawaited_hook() is before

@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tornado import autoreload, template, web
+from tornado.httpclient import AsyncHTTPClient
+from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
@@ -19,9 +22,11 @@ from torngas_aio._compat.tornado import (
     UIModuleNamespace,
     answer_exception,
     block_source,
+    close_after_response,
     connection_callback,
     cross_origin_fault,
     gzip_file_of,
+    has_header,
     has_idle_loop,
     has_modules,
     header_lists,
@@ -32,6 +37,7 @@ from torngas_aio._compat.tornado import (
     scheme_of,
     unquote_to_bytes,
     websocket_mask,
+    wrap_execution,
 )
 
 
@@ -99,14 +105,70 @@ def test_a_namespace_makes_modules_by_name() -> None:
     assert modules.Entry == ("Entry", web.UIModule)
 
 
+def made_handler() -> web.RequestHandler:
+    line = RequestStartLine("GET", "/", "HTTP/1.0")
+    connection: Any = SimpleNamespace(set_close_callback=lambda _: None)
+    return web.RequestHandler(web.Application(), HTTPServerRequest(start_line=line, connection=connection))
+
+
+def test_a_handler_keeps_its_headers() -> None:
+    handler = made_handler()
+    assert not has_header(handler, "Allow")
+    handler.set_header("allow", "GET")
+    assert has_header(handler, "Allow")
+
+
+@pytest.mark.asyncio
+async def test_what_runs_the_methods_of_a_handler_can_be_wrapped() -> None:
+    told: list[object] = []
+
+    async def wrapped(execute: Callable[..., Awaitable[None]], *args: Any, **kwargs: Any) -> None:
+        told.append("before")
+        await execute(*args, **kwargs)
+        told.append("after")
+
+    class Page(web.RequestHandler):
+        def initialize(self) -> None:
+            wrap_execution(self, wrapped)
+
+        async def get(self) -> None:
+            told.append("get")
+            await self.finish("page")
+
+    server = HTTPServer(web.Application([("/", Page)]))
+    server.listen(0, "127.0.0.1")
+    (listener,) = server._sockets.values()
+    try:
+        answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+    finally:
+        server.stop()
+    assert (answer.body, told) == (b"page", ["before", "get", "after"])
+
+
+@pytest.mark.asyncio
+async def test_a_connection_can_be_told_to_close_after_its_answer() -> None:
+    class Page(web.RequestHandler):
+        async def get(self) -> None:
+            close_after_response(self.request.connection)
+            await self.finish("page")
+
+    server = HTTPServer(web.Application([("/", Page)]))
+    server.listen(0, "127.0.0.1")
+    (listener,) = server._sockets.values()
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await reader.read()).endswith(b"\r\n\r\npage")
+    writer.close()
+    await writer.wait_closed()
+    server.stop()
+
+
 def test_a_handler_keeps_the_modules_that_it_has_rendered() -> None:
     class Entry(web.UIModule):
         def render(self, *args: object) -> str:
             return "entry"
 
-    line = RequestStartLine("GET", "/", "HTTP/1.0")
-    connection: Any = SimpleNamespace(set_close_callback=lambda _: None)
-    handler = web.RequestHandler(web.Application(), HTTPServerRequest(start_line=line, connection=connection))
+    handler = made_handler()
     assert not has_modules(handler)
     modules: Any = UIModuleNamespace(handler, {"Entry": Entry})
     modules.Entry()

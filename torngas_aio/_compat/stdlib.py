@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, cast
@@ -17,6 +18,8 @@ __all__ = [
     "has_buffered",
     "leave_task",
     "options_of",
+    "set_unawaited_hook",
+    "unawaited_hook",
     "write_parts",
 ]
 
@@ -33,6 +36,16 @@ def call_before_threads_are_joined(function: Callable[..., object], *arguments: 
 def frame_above(depth: int) -> FrameType:
     """Return the frame of the function that calls this; with *depth* above 0, of what called that, so many calls up."""
     return sys._getframe(depth + 1)
+
+
+def unawaited_hook() -> Callable[[Any], None]:
+    """Return what Python calls for a coroutine that is dropped before it was awaited."""
+    return cast(Callable[[Any], None], cast(Any, warnings)._warn_unawaited_coroutine)
+
+
+def set_unawaited_hook(hook: Callable[[Any], None]) -> None:
+    """Have Python call *hook* in place of `unawaited_hook()`."""
+    cast(Any, warnings)._warn_unawaited_coroutine = hook
 
 
 def has_buffered(reader: asyncio.StreamReader) -> bool:

@@ -8,6 +8,7 @@ The stream's are methods of a subclass.
 import re
 from asyncio import Future
 from collections.abc import Awaitable, Callable
+from functools import partial
 from io import StringIO
 from operator import attrgetter
 from typing import Any, cast
@@ -24,11 +25,13 @@ __all__ = [
     "UIModuleNamespace",
     "answer_exception",
     "block_source",
+    "close_after_response",
     "connection_callback",
     "convert_yielded",
     "cross_origin_fault",
     "format_timestamp",
     "gzip_file_of",
+    "has_header",
     "has_idle_loop",
     "has_modules",
     "header_lists",
@@ -40,6 +43,7 @@ __all__ = [
     "unquote_to_bytes",
     "watched_files",
     "websocket_mask",
+    "wrap_execution",
 ]
 
 BaseRouter = web._ApplicationRouter
@@ -70,6 +74,21 @@ def answer_exception(handler: web.RequestHandler, error: BaseException) -> None:
 def has_modules(handler: web.RequestHandler) -> bool:
     """Return whether UI modules have been rendered for *handler*."""
     return bool(getattr(handler, "_active_modules", None))
+
+
+def wrap_execution(handler: web.RequestHandler, wrap: Callable[..., Awaitable[None]]) -> None:
+    """Have `wrap(execute, *args)` run the methods of *handler*, where Tornado would await `execute(*args)`."""
+    cast(Any, handler)._execute = partial(wrap, handler._execute)
+
+
+def has_header(handler: web.RequestHandler, name: str) -> bool:
+    """Return whether the response of *handler* has a header *name*."""
+    return name in handler._headers
+
+
+def close_after_response(connection: Any) -> None:
+    """Have the next response of *connection*, a server's, say `Connection: close`, and close after it."""
+    connection._disconnect_on_finish = True
 
 
 def cross_origin_fault(handler: web.RequestHandler) -> str | None:

@@ -8,6 +8,7 @@ The call hooks have run before; no other hook does.
 # pyright: reportPrivateUsage=false
 
 import logging
+from collections.abc import Awaitable, Callable
 from http.client import responses
 from typing import Any
 
@@ -15,7 +16,7 @@ from tornado import web
 from tornado.httputil import HTTPInputError, HTTPMessageDelegate, RequestStartLine
 
 from torngas_aio._cleanup import is_imposed
-from torngas_aio._compat.tornado import answer_exception
+from torngas_aio._compat.tornado import answer_exception, has_header, wrap_execution
 from torngas_aio.context import scope_of
 from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.http.base import BodyError, ClientGone
@@ -63,14 +64,14 @@ async def feed_delegate(delegate: HTTPMessageDelegate, request: Request, handler
 def make_foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwargs: Any) -> web.RequestHandler:
     """Return a handler of plain Tornado, with our `Allow`; its request's resources close when its method returns."""
     handler = target_class(*args, **kwargs)
-    execute, set_status = handler._execute, handler.set_status
+    set_status = handler.set_status
 
     def set_status_and_allow(status_code: int, reason: str | None = None) -> None:
         set_status(status_code, reason)
-        if status_code == 405 and "Allow" not in handler._headers:
+        if status_code == 405 and not has_header(handler, "Allow"):
             handler.set_header("Allow", ", ".join(allowed_methods(target_class)))
 
-    async def execute_and_close(*args: Any, **kwargs: Any) -> None:
+    async def execute_and_close(execute: Callable[..., Awaitable[None]], *args: Any, **kwargs: Any) -> None:
         try:
             await execute(*args, **kwargs)
         except BaseException as exc:  # Tornado's own run answers errors that are an `Exception`
@@ -82,7 +83,7 @@ def make_foreign_handler(target_class: type[web.RequestHandler], *args: Any, **k
         finally:
             await scope_of(handler.request).aclose()
 
-    handler._execute = execute_and_close  # type: ignore[method-assign]
+    wrap_execution(handler, execute_and_close)
     handler.set_status = set_status_and_allow  # type: ignore[method-assign]
     return handler
 

@@ -70,6 +70,7 @@ class ResponseHandler(RequestHandler):
     _finish_waiter: asyncio.Future[None] | None
     _next_turn: asyncio.Handle | None = None
     _error: BaseException | None = None
+    _stream_request_body = False  # Tornado's attribute, which its `stream_request_body` sets
     _failed_sends = 0
     _has_own_namespace = False  # `get_template_namespace` is overridden
     _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there

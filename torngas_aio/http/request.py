@@ -74,8 +74,8 @@ class Request(HTTPServerRequest):
     handler: Any = None  # ours, until the request has ended; the sweep checks its time limit
     route: Any = None  # the matched route
     run: Any  # its pass through the pipeline, if observers sampled it
-    _observation: Any = None  # the data of its observers
-    _seen_handler: Any = None  # the handler that responded, if metrics count sessions
+    observation: Any = None  # the data of its observers
+    seen_handler: Any = None  # the handler that responded, if metrics count sessions
     unawaited: Unawaited | None  # a coroutine that was never awaited, for the handler to report
     _body = b""
     _is_body_ahead = False

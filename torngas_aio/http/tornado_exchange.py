@@ -20,7 +20,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream, SSLIOStream
 
-from torngas_aio._compat.tornado import format_timestamp
+from torngas_aio._compat.tornado import close_after_response, format_timestamp
 from torngas_aio.http.base import SERVER_NAME, ClientGone, Successor
 from torngas_aio.http.limits import MAX_BODY_BYTES
 from torngas_aio.http.response import allows_body, check_length, refuse, status_line
@@ -111,7 +111,7 @@ class TornadoExchange(HTTPConnection):
 
     def close_after(self) -> None:
         """Send `Connection: close` with the response, and close after it."""
-        self._connection._disconnect_on_finish = True  # Tornado has no public way
+        close_after_response(self._connection)
 
     def abort(self) -> None:
         """Close the connection at once, so that the client sees an incomplete response as truncated."""

@@ -151,13 +151,13 @@ class Counts(Observer):
 
     def count_sessions(self) -> None:
         """Count requests with a session as well, which only the handler knows."""
-        self._sees_sessions, make = True, self._application._make_handler
+        self._sees_sessions, make = True, self._application.make_handler
 
         def make_and_keep(request: Any, *args: Any) -> Any:
-            request._seen_handler = handler = make(request, *args)
+            request.seen_handler = handler = make(request, *args)
             return handler
 
-        self._application._make_handler = make_and_keep
+        self._application.make_handler = make_and_keep
 
     def stop(self) -> None:
         """End what `start` has begun."""
@@ -255,7 +255,7 @@ class Counts(Observer):
             self._received.setdefault(_name_of(request.route), _Histogram(self._sizes)).new.append(received)
 
     def _count_session(self, request: Any) -> None:
-        handler, request._seen_handler = request._seen_handler, None
+        handler, request.seen_handler = request.seen_handler, None
         with suppress(AttributeError, CacheUnavailable):
             self._sessions += bool(handler.session.sessionid)
 

@@ -101,7 +101,7 @@ class Observing:
                 observers = [*observers, more]
             if not observers or not (observation := Observation(request, observers)).observers:
                 return serve_plain(request)
-            request._observation, request.run = observation, _ObservedRun(self)
+            request.observation, request.run = observation, _ObservedRun(self)
             enter_observation(observation)
             return _observed(observation, serve_plain(request))
 
@@ -153,7 +153,7 @@ def _end_without_handler(observation: Observation) -> None:
 
 def _ended(observation: Observation) -> bool:
     observation.end()
-    observation.request._observation = observation.request.run = None  # PERF: a cycle less for the collector
+    observation.request.observation = observation.request.run = None  # PERF: a cycle less for the collector
     return True
 
 
@@ -166,7 +166,7 @@ class _ObservedHandler(_Handler):
         """Not the one of the class that this is put before, which may count its subclasses."""
 
     def __init__(self, application: Any, request: Any, **kwargs: Any) -> None:
-        self._be_observed(request._observation)
+        self._be_observed(request.observation)
         super().__init__(application, request, **kwargs)
 
     def _be_observed(self, observation: Observation) -> None:
@@ -247,7 +247,7 @@ class _ObservedRun(PipelineRun):
 
     async def call(self, hooks: tuple[HookCall, ...], request: Any) -> None:
         if hooks:
-            await request._observation.timed("hooks", "call", super().call(self._observing.call_hooks, request))
+            await request.observation.timed("hooks", "call", super().call(self._observing.call_hooks, request))
 
     def enter(self, stages: RouteStages, route: Any) -> Any:
         super().enter(self._observing.stages_for(stages), route)
@@ -255,7 +255,7 @@ class _ObservedRun(PipelineRun):
 
     def take_unrouted(self, handler: Any) -> Any:
         handler.__class__ = _variant_of(handler.__class__)
-        handler._be_observed(handler.request._observation)
+        handler._be_observed(handler.request.observation)
         return handler
 
     async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:

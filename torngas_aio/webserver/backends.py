@@ -27,7 +27,7 @@ from tornado.httputil import (
 from tornado.ioloop import IOLoop
 
 from torngas_aio._cleanup import CLOSE_SECONDS
-from torngas_aio._compat.tornado import connection_callback, scheme_of
+from torngas_aio._compat.tornado import close_after_response, connection_callback, scheme_of
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
 from torngas_aio.http.application import DirectApplication
@@ -184,7 +184,7 @@ class TornadoServer(TornadoHTTPServer):
     def start_draining(self) -> None:
         self.conn_params.no_keep_alive = True  # shared by all connections: their next answer is the last
         for request in self._busy.values():
-            request._disconnect_on_finish = True  # decided when its head was read; the answer says `close` now
+            close_after_response(request)  # decided when its head was read; the answer says `close` now
 
     async def stop_gracefully(self, seconds: float) -> bool:
         for acceptor in self._acceptors:
