@@ -1,9 +1,9 @@
-"""A session as it stands in the store, and the changes that one request made to it.
+"""The stored record of a session, and the changes that one request made to it.
 
 Record    [1, began, life, address, user, data]   written by the configured serializer
-          [101, ...] the same, left for a minute under an id that a login has renewed: no session any more,
-          but another login that is under way takes the data along
-Changes   cleared? put, dropped and counted keys; applied to whatever the record holds by then
+          [101, ...] the same, kept for a minute under the old id after a login renewed it: not a valid session,
+          but a concurrent login of the same session still copies its data
+Changes   cleared? put, dropped and counted keys; applied to the record's current content on save
 """
 
 import logging
@@ -28,14 +28,14 @@ _FIELDS = 6
 
 @dataclass(slots=True)
 class Record:
-    """One session in the store.
+    """One stored session.
 
     Attributes:
-        began: Seconds since the epoch at which the session, or its present id, began.
-        life: Idle seconds; 0 for a browser session.
-        address: The visitor's, when the session began.
-        user: The key under which all sessions of one user can be revoked, "" for none.
-        data: What the application keeps in it.
+        began: When the session, or its current id, was created, in seconds since the epoch.
+        life: Idle timeout in seconds; 0 for a browser session.
+        address: The visitor's address when the session began.
+        user: The key by which all sessions of one user can be revoked, "" for none.
+        data: The application's data.
     """
 
     began: int
@@ -46,16 +46,16 @@ class Record:
 
     @property
     def idle_seconds(self) -> int:
-        """How long the store keeps the session when the visitor does not come."""
+        """Seconds for which the store keeps the session without a request."""
         return self.life or BROWSER_SECONDS
 
     def dump(self, serializer: Serializer, most_bytes: int = 0, former_bytes: int = 0) -> bytes:
-        """Return the record as bytes; what is in `data` was checked when it was put or read.
+        """Return the record as bytes; the values in `data` were checked when they were put or read.
 
         Raises:
-            ValueTooLarge: It has more than *most_bytes* bytes (0: no limit) and more than *former_bytes*, so that a
-                session which is too large already can get smaller.
-            SerializationError: Counts of several requests have come to a number that cannot be written.
+            ValueTooLarge: It exceeds *most_bytes* (0: no limit) and also *former_bytes*; the latter allows a session
+                that is already too large to shrink.
+            SerializationError: The sum of several requests' counts cannot be serialized.
         """
         try:
             data = serializer.write_checked([_LIVE, self.began, self.life, self.address, self.user, self.data])
@@ -66,17 +66,17 @@ class Record:
         return data
 
     def dump_renewed(self, serializer: Serializer, now: int) -> bytes:
-        """Return what stays under an id that was renewed at *now*, in seconds since the epoch."""
+        """Return the record to keep under an id that was renewed at *now*, in seconds since the epoch."""
         return serializer.write_checked([_RENEWED, now, self.life, self.address, self.user, self.data])
 
     @classmethod
     def load(cls, data: bytes, serializer: Serializer) -> "Record | None":
-        """Return the record of *data*, None when it is not live, or not written by `dump`."""
+        """Return the record in *data*; None if it was renewed, or was not written by `dump`."""
         return cls._load(data, serializer, _LIVE)
 
     @classmethod
     def load_renewed(cls, data: bytes, serializer: Serializer) -> "Record | None":
-        """Return what `dump_renewed` wrote, `began` being the moment of the renewal; None when *data* is another."""
+        """Return the record that `dump_renewed` wrote, with `began` as the time of renewal; None for other *data*."""
         return cls._load(data, serializer, _RENEWED)
 
     @classmethod
@@ -112,7 +112,7 @@ def _is_record(fields: object) -> TypeGuard[tuple[int, int, int, str, str, dict[
 
 @dataclass(slots=True)
 class Changes:
-    """What one request did to its session, in a form that can be applied to a newer record."""
+    """One request's changes to its session, in a form that can be applied to a newer record."""
 
     is_cleared: bool = False
     puts: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -128,11 +128,11 @@ class Changes:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Whether they put something into a session that does not exist yet."""
+        """Whether the changes set any value, so that a session that does not exist yet must be created."""
         return bool(self.puts or self.counts or self.user)
 
     def after(self, earlier: "Changes") -> "Changes":
-        """Return *earlier* and then these as one."""
+        """Return *earlier* followed by these changes, merged."""
         if self.is_cleared:
             return replace(self, life=_newer(self.life, earlier.life), user=_newer(self.user, earlier.user))
         merged = replace(earlier, puts=dict(earlier.puts), drops=set(earlier.drops), counts=dict(earlier.counts))
@@ -146,7 +146,7 @@ class Changes:
         return merged
 
     def put(self, key: str, value: object) -> None:
-        """Set *key*, whatever was done to it before."""
+        """Set *key*, overriding its earlier changes."""
         self.puts[key] = value
         self.drops.discard(key)
         self.counts.pop(key, None)
@@ -158,21 +158,21 @@ class Changes:
         self.drops.add(key)
 
     def count(self, key: str, delta: int | float, value: int | float) -> None:
-        """Add *delta* to *key*, which the request itself now sees as *value*."""
+        """Add *delta* to *key*; *value* is the sum as the request sees it."""
         if key in self.puts or key in self.drops:
             self.put(key, value)
         else:
             self.counts[key] = self.counts.get(key, 0) + delta
 
     def clear(self) -> None:
-        """Remove every key, those included that other requests put meanwhile."""
+        """Remove every key, including those that other requests put meanwhile."""
         self.is_cleared = True
         self.puts.clear()
         self.drops.clear()
         self.counts.clear()
 
     def apply(self, record: Record) -> None:
-        """Do to *record* what the request did to its own view of the session."""
+        """Apply the changes to *record*."""
         data = record.data
         if self.is_cleared:
             data.clear()
@@ -191,10 +191,10 @@ class Changes:
             record.user = self.user
 
     def sealed(self, serializer: Serializer) -> "Changes":
-        """Return a copy that shares no mutable value with the application.
+        """Return a copy without mutable values shared with the application.
 
         Raises:
-            SerializationError: A value cannot be written; the message names its key.
+            SerializationError: A value cannot be serialized; the message names its key.
         """
         serializer.check(self.puts, "session")
         try:

@@ -1,4 +1,4 @@
-"""The SESSION settings, checked and ready for use."""
+"""The SESSION settings, validated."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,25 +13,25 @@ from torngas_aio.utils.kinds import fault
 __all__ = ["BROWSER_SECONDS", "MAX_BYTES", "MAX_LIFE", "SessionConfig"]
 
 BROWSER_SECONDS = 86_400
-"""How long the store keeps an idle session that the browser ends on closing: a day."""
+"""Seconds for which the store keeps an idle browser session (one that ends when the browser closes): a day."""
 
 MAX_LIFE = 10**10
-"""The longest life of a session in seconds: some three hundred years, which every store can hold."""
+"""The maximum lifetime of a session in seconds: about 300 years, which every store supports."""
 
 MAX_BYTES = 64 * 1024
-"""The most bytes of one session, by default."""
+"""The default maximum size of one session, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """How sessions are kept; the names are those of SESSION.
+    """The configuration of sessions, with the names of SESSION.
 
     Attributes:
-        expires: Idle seconds of a new session; 0 for a browser session.
-        absolute_expires: Seconds after its beginning at which a session ends however busy it is; 0: never.
-        fails_when_down: Whether a store that is down fails the request; else the session is empty.
-        max_bytes: The most bytes that a record may have; 0: no limit.
-        serializer: Writes the records.
+        expires: Idle timeout of a new session in seconds; 0 for a browser session.
+        absolute_expires: Seconds after its creation at which a session ends even if it is in use; 0: never.
+        fails_when_down: Whether requests fail while the store is down; if not, they get empty sessions.
+        max_bytes: The maximum size of a record in bytes; 0: no limit.
+        serializer: The serializer of the records.
     """
 
     secret_key: str = field(repr=False)
@@ -53,7 +53,7 @@ class SessionConfig:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "SessionConfig":
-        """Return the configuration that the setting SESSION describes.
+        """Return the configuration in *values*, the setting SESSION.
 
         Raises:
             ConfigError: It has faults; all of them are listed.
@@ -101,7 +101,7 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _name_faults(values: Mapping[str, object]) -> Iterator[str]:
-    """What browsers hold against the cookie; they drop one that lacks what its name or flags promise."""
+    """Yield the combinations of name and flags for which browsers reject the cookie."""
     name, is_secure = str(values.get("session_name", "__TORNADOSSID")), bool(values.get("secure"))
     if not name or not name.isascii() or not name.isprintable() or set(name) & set(' ()<>@,;:\\"/[]?={}'):
         yield f"SESSION['session_name'] = {name!r} is no cookie name. Use letters, digits, '-' and '_'."

@@ -1,7 +1,7 @@
-"""Where session records lie: a cache's store, under keys that no cache key can reach.
+"""The storage of session records: a cache's store, under reserved keys that cache keys never equal.
 
-RecordStore         the store's own compare-and-set
-LockedRecordStore   for a store without one: a lock in this process stands in, with a warning
+RecordStore         uses the store's compare-and-set
+LockedRecordStore   for stores without one: uses a lock in this process instead, and logs a warning
 """
 
 import asyncio
@@ -17,11 +17,11 @@ __all__ = ["RECORD_HEADS", "LockedRecordStore", "RecordStore", "open_record_stor
 logger = logging.getLogger("torngas_aio.session")
 
 RECORD_HEADS = ("%s:", "%u:")
-"""The first characters of the keys of sessions, and of the lists of a user's sessions."""
+"""The key prefixes of sessions and of the lists of a user's sessions."""
 
 
 class RecordStore:
-    """Bytes of sessions in the store of *cache*; what its operations raise, these raise."""
+    """Session records, as bytes, in the store of *cache*; its errors are passed on."""
 
     def __init__(self, cache: BaseCache) -> None:
         self._cache = cache
@@ -38,46 +38,46 @@ class RecordStore:
         return self._user_head + digest
 
     async def read(self, key: str, touch: float = 0.0) -> Versioned | None:
-        """Return what stands under *key*; *touch* seconds of new life are given on the way."""
+        """Return the data under *key*; *touch* above 0 also sets a new timeout, in the same round trip."""
         return await self._cache.raw_read(key, touch)
 
     async def add(self, key: str, data: bytes, life: float | None) -> bool:
-        """Put *data* where nothing is."""
+        """Store *data* if *key* is absent; return whether it was stored."""
         return await self._cache.raw_add(key, data, life)
 
     async def swap(self, key: str, data: bytes, token: object, life: float | None) -> Swap:
-        """Put *data* if nothing has changed since *token*; a key that is gone stays gone."""
+        """Store *data* if *key* is unchanged since *token*; an absent key stays absent."""
         return await self._cache.raw_swap(key, data, token, life)
 
     async def drop(self, key: str, token: object) -> bool:
-        """Remove *key* if nothing has changed since *token*."""
+        """Remove *key* if it is unchanged since *token*; return whether it was removed."""
         return await self._cache.raw_drop(key, token)
 
     async def touch(self, key: str, life: float | None) -> bool:
-        """Give *key* a new life."""
+        """Set the timeout of *key* from now; return whether the key was present."""
         return await self._cache.raw_touch(key, life)
 
     async def delete(self, *keys: str) -> None:
-        """Remove *keys*, whatever stands there."""
+        """Remove *keys* unconditionally."""
         if len(keys) == 1:
             await self._cache.raw_delete(keys[0])
         elif keys:
             await self._cache.raw_delete_many(keys)
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return what stands under those of *keys* that are there; one round trip."""
+        """Return the data of the present *keys*, in one round trip."""
         listed = list(keys)
         found = await self._cache.raw_get_many(listed)
         for key in listed:
             if key not in found and self._cache.is_down_for(key):
-                await self.read(key)  # a miss because its server is down is none: this raises
+                await self.read(key)  # raises if the miss is due to a server that is down
         return found
 
 
 class LockedRecordStore(RecordStore):
-    """A record_store over a store without compare-and-set: correct among the requests of one process only.
+    """A record store without the store's compare-and-set: correct only within one process.
 
-    A token is the bytes that were read; every change holds the lock of its key.
+    A token is the bytes that were read; every change holds its key's lock.
     """
 
     def __init__(self, cache: BaseCache) -> None:
@@ -116,7 +116,7 @@ class LockedRecordStore(RecordStore):
 
 
 def open_record_store(cache: BaseCache) -> RecordStore:
-    """Return the record_store over *cache*; warns when processes could lose each other's changes."""
+    """Return the record store for *cache*; log a warning if processes could overwrite each other's changes."""
     if cache.can_swap:
         return RecordStore(cache)
     logger.warning(

@@ -1,4 +1,4 @@
-"""The session store of the settings, for middlewares, handlers and scripts.
+"""The session store configured in the settings, for middlewares, handlers and scripts.
 
 await session_store().revoke(session_id)
 await session_store().revoke_user(user.id, keep=self.session.sessionid)
@@ -14,21 +14,21 @@ from torngas_aio.settings_manager import settings
 
 __all__ = ["session_store"]
 
-_KEPT = 8  # more than the overrides of settings that are in force at once
+_KEPT = 8  # stores; more than the number of settings overrides active at once
 _stores: list[tuple[asyncio.AbstractEventLoop, Any, Any, SessionStore]] = []
 
 
 def session_store() -> SessionStore:
-    """Return the store of the sessions that SESSION and CACHES describe; one a loop.
+    """Return the session store of SESSION and CACHES; one per event loop.
 
     Raises:
         ConfigError: SESSION has faults.
-        UnknownAlias: SESSION['session_cache_alias'] is no entry of CACHES.
+        UnknownAlias: SESSION['session_cache_alias'] is not in CACHES.
     """
     loop, section, configured = asyncio.get_running_loop(), settings.SESSION, settings.CACHES
     for index, (known_loop, known_section, known_caches, store) in enumerate(_stores):
         if known_loop is loop and known_section is section and known_caches is configured:
-            if index + 1 < len(_stores):  # the first to go is the one that was not asked for the longest
+            if index + 1 < len(_stores):  # keeps the list in LRU order
                 _stores.append(_stores.pop(index))
             return store
     config = SessionConfig.of(section)

@@ -1,7 +1,7 @@
-"""The visitor's session as a handler sees it: a dict without `await`.
+"""The visitor's session in a handler: a dict, used without `await`.
 
 store.open(cookies) ──► Session ── the handler reads and changes it ──► session.save() ──► store
-                          └ state: what is saved; the store and the middleware work on it
+                          └ state: the data to save, used by the store and the middleware
 """
 
 import math
@@ -20,12 +20,12 @@ __all__ = ["Session"]
 class Session(MutableMapping[str, Any]):
     """One visitor's session: a dict with text keys whose missing keys are None.
 
-    It is saved when the response is; afterwards, as in a WebSocket, by `await session.save()`. Changes are
-    merged by key with those of other requests. A value is what the SESSION serializer holds (JSON: None,
-    booleans, numbers, text, lists, dicts with text keys); another is refused when it is put, with its key.
+    It is saved before the response is sent; after that, as in a WebSocket, call `await session.save()`. Changes
+    are merged by key with those of other requests. Values must be supported by the SESSION serializer (JSON: None,
+    booleans, numbers, text, lists, dicts with text keys); others are refused on assignment, naming the key.
 
     Attributes:
-        state: What the store and the middleware work on.
+        state: The session's data and changes, used by the store and the middleware.
     """
 
     __slots__ = ("_save", "state")
@@ -37,15 +37,15 @@ class Session(MutableMapping[str, Any]):
     # As a dict
 
     def __getitem__(self, key: str) -> Any:
-        """Return the value of *key*, None when there is none."""
+        """Return the value of *key*, None if it is missing."""
         return self.get(key)
 
     def __setitem__(self, key: str, value: object) -> None:
-        """Put *value* under *key*.
+        """Store *value* under *key*.
 
         Raises:
-            SerializationError: The serializer cannot hold it.
-            SessionError: *key* is no text, or there is no session and its cookie can be sent no more.
+            SerializationError: The serializer does not support *value*.
+            SessionError: *key* is not text, or the session is new and its cookie can no longer be sent.
         """
         _check_key(key)
         self.state.check(key, value)
@@ -55,7 +55,7 @@ class Session(MutableMapping[str, Any]):
         self.state.changes.put(key, value)
 
     def __delitem__(self, key: str) -> None:
-        """Remove *key*; nothing happens when there is none."""
+        """Remove *key*; no effect if it is missing."""
         self.pop(key)
 
     def __contains__(self, key: object) -> bool:
@@ -71,17 +71,17 @@ class Session(MutableMapping[str, Any]):
         return bool(self.state.data)
 
     def __repr__(self) -> str:
-        return f"<Session with {len(self.state.data)} keys>"  # neither id nor values: this lands in logs
+        return f"<Session with {len(self.state.data)} keys>"  # neither id nor values: the repr appears in logs
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of *key*, *default* when there is none."""
+        """Return the value of *key*, *default* if it is missing."""
         value = self.state.data.get(key, default)
         if isinstance(value, MUTABLE) and key in self.state.data:
             self.state.watch(key, value)
         return value
 
     def pop(self, key: str, default: Any = None) -> Any:
-        """Remove *key* and return its value, *default* when there is none."""
+        """Remove *key* and return its value, *default* if it is missing."""
         if key not in self.state.data:
             if self.state.error is not None:
                 self.state.note_change()
@@ -92,13 +92,13 @@ class Session(MutableMapping[str, Any]):
         return self.state.data.pop(key)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return the value of *key*, after putting *default* there when there is none."""
+        """Return the value of *key*; if it is missing, set it to *default* first."""
         if key not in self.state.data:
             self[key] = default
         return self[key]
 
     def clear(self) -> None:
-        """Remove every key, those too that other requests of the session put meanwhile; the id stays."""
+        """Remove every key, including those that other requests put meanwhile; the id stays."""
         if self.state.record is not None or self.state.data or self.state.error is not None:
             self.state.data.clear()
             self.state.watched.clear()
@@ -106,12 +106,12 @@ class Session(MutableMapping[str, Any]):
             self.state.note_change()
 
     def incr(self, key: str, delta: int | float = 1) -> int | float:
-        """Add *delta* to the number under *key* (0 when there is none) and return the sum as seen here.
+        """Add *delta* to the number under *key* (0 if missing) and return the sum as this request sees it.
 
-        Concurrent requests add up in the store: none is lost.
+        Increments of concurrent requests are added up in the store; none is lost.
 
         Raises:
-            SessionError: What stands there, or *delta*, is no int or float, or *key* no text.
+            SessionError: The present value or *delta* is not an int or float, or *key* is not text.
         """
         _check_key(key)
         for number in (old := self.state.data.get(key, 0), delta):
@@ -123,35 +123,35 @@ class Session(MutableMapping[str, Any]):
         self.state.changes.count(key, delta, value)
         return value
 
-    # Its life
+    # Lifetime and identity
 
     @property
     def sessionid(self) -> str | None:
-        """The id, None as long as nothing was put into a new session."""
+        """The session's id; None for a new session until a value is put."""
         return self.state.session_id
 
     @property
     def is_new(self) -> bool:
-        """Whether the store does not know the session yet."""
+        """Whether the session is not in the store yet."""
         return self.state.record is None
 
     @property
     def is_available(self) -> bool:
-        """Whether the store answered; False only where SESSION['when_unavailable'] is 'empty'."""
+        """Whether the store answered; False only if SESSION['when_unavailable'] is 'empty'."""
         return self.state.error is None
 
     @property
     def user(self) -> str:
-        """The key given to `bind_user`, "" for none."""
+        """The key passed to `bind_user`, "" for none."""
         if self.state.changes.user is not None:
             return self.state.changes.user
         return self.state.record.user if self.state.record is not None else ""
 
     def set_expire(self, seconds: float) -> None:
-        """Let the session live *seconds*, rounded up, after each request from now on; 0: until the browser closes.
+        """Set the idle timeout to *seconds*, rounded up; 0: the session ends when the browser closes.
 
         Raises:
-            SessionError: *seconds* is no number from 0 up to `MAX_LIFE`.
+            SessionError: *seconds* is not a number from 0 to `MAX_LIFE`.
         """
         if not is_number(seconds) or not 0 <= seconds <= MAX_LIFE:
             raise SessionError(
@@ -161,13 +161,13 @@ class Session(MutableMapping[str, Any]):
         self.state.note_change()
 
     def expired(self) -> None:
-        """End the session: its record is removed, its cookie taken back; what is put next starts another."""
+        """End the session: remove its record and its cookie; a value put afterwards starts a new session."""
         self.state.end()
 
     def cycle_id(self) -> None:
-        """Renew the id and keep the data; the old id is worth nothing afterwards. Call it at login.
+        """Renew the id and keep the data; the old id becomes invalid. Call it at login.
 
-        Its absolute life begins again. Does nothing where there is no session yet: the id it gets is new.
+        The absolute lifetime restarts. No effect on a new session, which gets a new id anyway.
         """
         if self.state.record is not None and self.state.old_id is None:
             self.state.old_id, self.state.session_id = self.state.session_id, new_id()
@@ -176,10 +176,10 @@ class Session(MutableMapping[str, Any]):
             self.state.note_change()
 
     def bind_user(self, user: object) -> None:
-        """Note that the session is *user*'s, so that `revoke_user` ends it; None undoes it. Call it at login.
+        """Bind the session to *user*, so that `revoke_user` ends it; None unbinds it. Call it at login.
 
         Args:
-            user: A user's stable key, such as its number; kept as text.
+            user: The user's stable key, such as a primary key; stored as text.
         """
         if user is not None:
             self.state.begin()
@@ -187,21 +187,21 @@ class Session(MutableMapping[str, Any]):
         self.state.note_change()
 
     async def save(self) -> None:
-        """Write what was changed since the last save; one round trip where no other request has changed the session.
+        """Write the changes since the last save; one round trip unless another request has changed the session.
 
-        Done for you before the response leaves. Saves at the same time run one after the other.
+        The middleware calls it before the response is sent. Concurrent saves run one after the other.
 
         Raises:
-            SerializationError: A list or dict was changed into what the serializer cannot hold.
-            ValueTooLarge: The session has more than SESSION['max_bytes'] bytes.
-            CacheUnavailable: The store does not answer, or did not when the session was opened. The changes are
-                still unsaved; another `save` tries again.
+            SerializationError: A list or dict was modified to hold a value that the serializer does not support.
+            ValueTooLarge: The session exceeds SESSION['max_bytes'] bytes.
+            CacheUnavailable: The store does not answer, or did not when the session was opened. The changes stay
+                unsaved; another `save` tries again.
         """
         await self._save(self.state)
 
     @property
     def is_changed(self) -> bool:
-        """Whether something is to be saved."""
+        """Whether there are unsaved changes."""
         return self.state.is_changed
 
 

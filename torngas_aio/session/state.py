@@ -1,9 +1,9 @@
-"""What the store knows of one session, and what the request has done to it: all that a save needs.
+"""The state of one session during a request: its stored record and the request's unsaved changes.
 
 store.open ─► adopt ─► data, record ── the handler's `Session` changes it ──► changes ── take_changes ─► store.save
                                                                                  ▲             │ the store is down
                                                                                  └ give_back ──┘
-watched: lists and dicts that were handed out and may have been changed
+watched: lists and dicts that were returned to the handler and may have been modified
 """
 
 import asyncio
@@ -22,24 +22,24 @@ MUTABLE: tuple[type[object], ...] = (list, dict, set, bytearray)
 
 
 class SessionState:
-    """One session between the store and the handler.
+    """The state of one session, shared by the store and the handler's `Session`.
 
     Attributes:
-        address: The visitor's.
+        address: The visitor's address.
         data: The values as the handler sees them.
-        changes: What is to be saved.
-        record: The session as the store holds it, None while it does not know it.
+        changes: The unsaved changes.
+        record: The stored record, None if the session is not in the store.
         seen: The stored bytes with their token, until the next write.
-        token: What the visitor's cookie says, None without a valid one.
-        session_id: None as long as nothing was put into a new session.
-        old_id: The id that is given up with the next save.
+        token: The content of the visitor's cookie, None without a valid one.
+        session_id: The id; None for a new session until a value is put.
+        old_id: The id that the next save replaces.
         ended: The ids of sessions that `end` has ended, each with its user.
-        error: Why the session could not be opened: the store was down.
-        is_unkept: Something was changed that can never be saved, because of *error*.
-        is_settled: The response's header has left, so no cookie can be sent any more.
+        error: The error of the store, if the session could not be opened.
+        is_unkept: There was a change that can never be saved, because of *error*.
+        is_settled: The response header was sent, so no cookie can be set any more.
         was_ended: `end` was called.
-        saving: Held by the save that is under way.
-        on_change: Called once, at the first change that a save has to see.
+        saving: A lock, held during a save.
+        on_change: Called once, at the first change that needs saving.
     """
 
     __slots__ = (
@@ -63,7 +63,7 @@ class SessionState:
         self.forget()
 
     def forget(self) -> None:
-        """Be a session without id and data again."""
+        """Reset to a session without id and data."""
         self.session_id: str | None = None
         self.record: Record | None = None
         self.seen: Versioned | None = None
@@ -73,29 +73,29 @@ class SessionState:
         self.watched: dict[str, bytes] = {}
 
     def adopt(self, token: Token, seen: Versioned, record: Record) -> None:
-        """Take over what the store holds."""
+        """Initialize the state from the stored session."""
         self.session_id = token.session_id
         self.seen = seen
         self.record = record
-        self.data = dict(record.data)  # the record stays as it was read, for `WriteQueue` to apply changes to
+        self.data = dict(record.data)  # a copy: `WriteQueue` applies changes to the record as it was read
 
     def begin(self) -> None:
-        """Note a change, and give a new session its id.
+        """Record that there are changes to save, and assign an id to a new session.
 
         Raises:
-            SessionError: The session is new, and its cookie cannot be sent any more.
+            SessionError: The session is new, and its cookie can no longer be sent.
         """
         self.note_change()
         if self.session_id is None and self.error is None:
             if self.is_settled:
                 raise SessionError(
-                    "A new session was begun after the response's header had left, so its cookie cannot be sent. "
+                    "A new session was begun after the response header was sent, so its cookie cannot be sent. "
                     "Put something into the session before the first flush(), finish() or the WebSocket handshake."
                 )
             self.session_id = new_id()
 
     def note_change(self) -> None:
-        """Note that something is to be saved."""
+        """Report to *on_change*, once, that there are changes to save."""
         if self.error is not None:
             self.is_unkept = True
         if self.on_change is not None:
@@ -103,17 +103,17 @@ class SessionState:
             notify(self)
 
     def check(self, key: str, value: object) -> None:
-        """Raise `SerializationError` when *value*, to be put under *key*, cannot be kept."""
+        """Raise `SerializationError` if *value*, to be put under *key*, cannot be serialized."""
         self._serializer.check(value, f"session[{key!r}]")
 
     def watch(self, key: str, value: object) -> None:
-        """Note *value*, mutable and about to be handed out, so that a change of it is saved."""
+        """Remember the content of *value*, a mutable about to be returned, so that its modifications are saved."""
         if key not in self.watched and key not in self.changes.puts:
             self.watched[key] = self._snapshot(key, value)
             self.note_change()
 
     def end(self) -> None:
-        """End the session: its record and its cookie go with the next save; what is put then starts another."""
+        """End the session: the next save removes its record and cookie; a value put afterwards starts a new one."""
         self.was_ended = True
         ended_id = self.old_id or self.session_id
         if self.record is not None and ended_id is not None:
@@ -124,12 +124,12 @@ class SessionState:
 
     @property
     def is_changed(self) -> bool:
-        """Whether something is to be saved."""
+        """Whether there are unsaved changes."""
         self.find_changed()
         return bool(self.changes or self.ended or self.is_unkept) or self.old_id is not None
 
     def find_changed(self) -> None:
-        """Count lists and dicts as put whose content differs from when they were handed out."""
+        """Add watched lists and dicts to the changes if their content was modified."""
         for key, before in list(self.watched.items()):
             value = self.data[key]
             if self._snapshot(key, value) != before:
@@ -137,14 +137,14 @@ class SessionState:
                 del self.watched[key]
 
     def take_changes(self) -> Changes:
-        """Return what is to be written, apart from the application's objects, and start a new list.
+        """Return the unsaved changes, copied from the application's objects, and start with empty ones.
 
         Raises:
-            SerializationError: Something cannot be written; then nothing is taken.
+            SerializationError: A value cannot be serialized; the changes then stay unsaved.
         """
         self.find_changed()
         taken = self.changes.sealed(self._serializer)
-        if not self.is_settled:  # what was put may be changed and saved once more
+        if not self.is_settled:  # the values may still be modified and saved again
             for key, value in self.changes.puts.items():
                 if isinstance(value, MUTABLE):
                     self.watched[key] = self._snapshot(key, value)
@@ -152,11 +152,11 @@ class SessionState:
         return taken
 
     def give_back(self, taken: Changes) -> None:
-        """Count *taken*, which could not be written, as unsaved again."""
+        """Return *taken*, which could not be written, to the unsaved changes."""
         self.changes = self.changes.after(taken)
 
     def keep_endings_only(self) -> None:
-        """Forget every change but the end of the session: what the request did has failed."""
+        """Discard every change except the end of the session, because the request has failed."""
         self.changes = Changes()
         self.is_unkept = self.is_unkept and self.was_ended
         self.watched.clear()

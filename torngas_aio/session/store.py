@@ -1,8 +1,8 @@
-"""The sessions of one configuration: opened by cookie, saved by merging, ended, revoked.
+"""The session store of one configuration: open by cookie, save by merging, end and revoke sessions.
 
-open     cookie ─ signature ─ one read that also extends ─ address, age ─► Session
+open     cookie ─ signature ─ one read that also extends the expiry ─ address, age ─► Session
 save     nothing changed: nothing   changed: one compare-and-set   new: one add   new id: add, mark the old
-revoke   one session by id, all of a user's
+revoke   one session by id, or all sessions of a user
 """
 
 import asyncio
@@ -30,20 +30,20 @@ logger = logging.getLogger("torngas_aio.session")
 _outages = OutageLog(logger, seconds=DEGRADED_SECONDS)
 
 _RENEWED_AFTER = 0.1
-"""A lasting cookie is sent again when this share of its life has passed."""
+"""A persistent cookie is sent again once this share of its lifetime has passed."""
 
 _RENEWED_SECONDS = 60
-"""How long the data of a renewed id can be taken along by another login that was under way."""
+"""Seconds for which a concurrent login can still copy the data of a renewed id."""
 
 _COOKIES_LOOKED_AT = 4
 _REVOKED_AT_ONCE = 500
 
 
 class SessionStore:
-    """Sessions in *cache*, as *config* describes them; used in one loop.
+    """The sessions of *config*, stored in *cache*; for use in one event loop.
 
     Attributes:
-        clock: Tells the seconds since the epoch; replaced in tests.
+        clock: Returns seconds since the epoch; replaced in tests.
     """
 
     def __init__(self, cache: BaseCache, config: SessionConfig) -> None:
@@ -58,15 +58,15 @@ class SessionStore:
     async def open(
         self, cookies: Iterable[str], address: str = "", on_change: Callable[[SessionState], None] | None = None
     ) -> Session:
-        """Return the session that one of *cookies* names, else an empty one; its life is extended.
+        """Return the session of one of *cookies* and extend its expiry; without one, return an empty session.
 
-        Without a validly signed cookie the store is not asked. Of several, the first whose session is alive
-        counts; the first four are looked at.
+        The store is read only if a cookie has a valid signature. Of the first four cookies, the first with a live
+        session is used.
 
         Args:
-            cookies: The values of the session cookie, as many as the browser sent.
-            address: The visitor's; a session that began elsewhere is ended, unless `ignore_change_ip`.
-            on_change: Called once, at the first change that `save` has to see.
+            cookies: All values of the session cookie that the browser sent.
+            address: The visitor's address; a session begun at another address is ended, unless `ignore_change_ip`.
+            on_change: Called once, at the first change that `save` must write.
 
         Raises:
             CacheUnavailable: The store does not answer and SESSION['when_unavailable'] is 'fail'.
@@ -85,18 +85,18 @@ class SessionStore:
             if self.config.fails_when_down:
                 raise
             state.error = exc
-            _outages.report(self._record_store.label, "Requests go on with empty sessions: %s", exc)
+            _outages.report(self._record_store.label, "Requests continue with empty sessions: %s", exc)
         return session
 
     def begin(self, address: str = "", on_change: Callable[[SessionState], None] | None = None) -> Session:
-        """Return an empty session, for a visitor without the cookie; as `open`, without asking the store."""
+        """Return an empty session for a visitor without the cookie; as `open`, without reading the store."""
         return Session(SessionState(self.config.serializer, address, on_change), self.save)
 
     async def save(self, state: SessionState) -> None:
-        """Write what *state* has to write; see `Session.save`.
+        """Write the changes in *state*; see `Session.save`.
 
         Raises:
-            CacheUnavailable, SerializationError, ValueTooLarge: As `Session.save` says.
+            CacheUnavailable, SerializationError, ValueTooLarge: As in `Session.save`.
         """
         if state.error is not None:
             if state.is_unkept:
@@ -105,17 +105,17 @@ class SessionStore:
         if state.saving is None:
             state.saving = asyncio.Lock()
         async with state.saving:
-            if state.changes.counts:  # cut off, it would not be known whether they were added, and the next save adds
+            if state.changes.counts:  # a cancelled save may have added them, and the next save would add them again
                 await await_to_the_end(self._save(state))
             else:
                 await self._save(state)
 
     def cookies_of(self, header: str) -> list[str]:
-        """Return what `open` takes from *header*, a request's Cookie header."""
+        """Return the argument of `open` from *header*, a request's Cookie header."""
         return self._cookie.find(header)
 
     def set_cookie(self, state: SessionState) -> str | None:
-        """Return the Set-Cookie header that the response to the session's request needs, None for none."""
+        """Return the Set-Cookie header for the response, None if none is needed."""
         record, token, session_id = state.record, state.token, state.session_id
         if record is None or session_id is None:
             return self.end_cookie(state)
@@ -128,22 +128,22 @@ class SessionStore:
         )
 
     def end_cookie(self, state: SessionState) -> str | None:
-        """Return the Set-Cookie header that takes the cookie of the session back, None unless `expired` was called."""
-        # A cookie that merely leads nowhere stays: a newer one may be on its way in another response.
+        """Return the Set-Cookie header that deletes the session's cookie, None unless `expired` was called."""
+        # A cookie without a live session is not deleted: another response may just be setting a newer one.
         return self._cookie.taken_back if state.token is not None and state.was_ended else None
 
     async def revoke(self, session_id: str) -> None:
-        """End the session *session_id* wherever it is in use; requests that are under way cannot bring it back."""
+        """End the session *session_id*; requests in progress cannot restore it."""
         await self._record_store.delete(self._record_store.session_key(session_id))
 
     async def revoke_user(self, user: object, keep: str | None = None) -> int:
-        """End every session that `bind_user` gave to *user*; return how many were alive.
+        """End every session bound to *user* by `bind_user`; return how many were alive.
 
         Args:
-            keep: The id of one that goes on, such as the caller's own.
+            keep: The id of a session to keep, such as the caller's own.
 
         Raises:
-            CacheUnavailable: The store does not answer; another call ends what this one has not.
+            CacheUnavailable: The store does not answer; another call ends the remaining sessions.
         """
         ended, is_kept = 0, False
 
@@ -165,7 +165,7 @@ class SessionStore:
     # Opening
 
     def _tokens(self, cookies: Iterable[str]) -> list[Token]:
-        """Return what the first validly signed of *cookies* say, one of each session."""
+        """Return the tokens of the first validly signed *cookies*, one per session."""
         found: dict[str, Token] = {}
         for cookie in cookies:
             token = self._signer.read(cookie)
@@ -176,7 +176,7 @@ class SessionStore:
         return list(found.values())
 
     async def _first_alive(self, tokens: list[Token], address: str) -> Token:
-        """Return the first of *tokens* whose session is alive, the first of all when none is; one round trip."""
+        """Return the first of *tokens* with a live session, or else the first one; one round trip."""
         keys = [self._record_store.session_key(token.session_id) for token in tokens]
         found = await self._record_store.get_many(keys)
         for key, token in zip(keys, tokens, strict=True):
@@ -195,7 +195,7 @@ class SessionStore:
         if not self._is_valid(record, state.address):
             await self._record_store.delete(key)
             return
-        if record.life != token.life:  # the answer that brought the newer cookie was lost
+        if record.life != token.life:  # the browser did not receive the response with the newer cookie
             await self._record_store.touch(key, record.idle_seconds)
         state.adopt(token, seen, record)
         if self._is_ageing(token, self.clock()):
@@ -254,10 +254,10 @@ class SessionStore:
         self._note(record, changes)
 
     async def _rotate(self, state: SessionState, record: Record, old_id: str, changes: Changes) -> None:
-        """Give the session its new id: the new record first, then the old one is marked as renewed, if unchanged.
+        """Change the session's id: write the new record, then mark the old one as renewed if it is unchanged.
 
-        Cut off in between, the old id still holds what it held: nothing of this request. Another login of the
-        same session, under way at the same time, finds the data under the old id and gets an id of its own.
+        After a cancellation in between, the old id keeps its data without this request's changes. A concurrent
+        login of the same session finds the data under the old id and gets its own new id.
         """
         new_id, old_key = state.session_id, self._record_store.session_key(old_id)
         assert new_id is not None
@@ -278,19 +278,19 @@ class SessionStore:
             else:  # gone or renewed: so it must still be, or the user was revoked meanwhile
                 now = await self._record_store.read(old_key)
                 is_moved = (now and now.data) == (seen and seen.data)
-            if not is_moved:  # another request was faster: take its changes along
+            if not is_moved:  # another request changed the record first: include its changes
                 await self._record_store.delete(self._record_store.session_key(new_id))
                 seen = now
         state.old_id = None
         self._note(record, changes)
 
     def _renew_record(self, seen: Versioned | None) -> Record | None:
-        """Return the record that another login has left under the old id, a short while ago; else None."""
+        """Return the record that another login left under the old id within RENEWED_SECONDS; else None."""
         record = None if seen is None else Record.load_renewed(seen.data, self.config.serializer)
         return record if record is not None and self.clock() - record.began < _RENEWED_SECONDS else None
 
     def _move_record(self, state: SessionState, record: Record | None, changes: Changes) -> Record | None:
-        """The record under the new id; of a session that has gone meanwhile, only what this request put."""
+        """Return the record for the new id; if the session is gone, only with the values this request put."""
         if record is None:
             return self._fresh(state, changes) if changes.is_worth_keeping else None
         changes.apply(record)
@@ -298,12 +298,12 @@ class SessionStore:
         return record
 
     async def _insert(self, session_id: str, record: Record) -> None:
-        """Put a new record; that of a user who was revoked meanwhile does not stay."""
+        """Add a new record; remove it again if its user was revoked meanwhile."""
         key = self._record_store.session_key(session_id)
         data = record.dump(self.config.serializer, self.config.max_bytes)
         if record.user:
             await self._users.add(record.user, session_id)
-        if not await self._record_store.add(key, data, record.idle_seconds):  # left by a save whose answer was lost
+        if not await self._record_store.add(key, data, record.idle_seconds):  # stored by a save whose reply was lost
             await self._record_store.delete(key)
             await self._record_store.add(key, data, record.idle_seconds)
         if record.user and not await self._is_still_noted(record.user, session_id):

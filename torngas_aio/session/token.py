@@ -1,10 +1,10 @@
-"""What the visitor's cookie says: a random id, signed; for lasting sessions also their life.
+"""The session cookie: a signed random id; for persistent sessions also their lifetime.
 
-    browser session     id.signature
-    lasting session     id.life.issued.signature
+    browser session       id.signature
+    persistent session    id.life.issued.signature
 
-Nothing that was not signed with this secret and session_version reaches the store. The life lets the store
-extend a session while it reads it.
+Only ids signed with this secret and session_version reach the store. The life in the cookie lets the store extend a
+session in the same round trip that reads it.
 """
 
 import hmac
@@ -19,7 +19,7 @@ __all__ = ["ID_LENGTH", "SessionCookie", "Token", "TokenSigner", "new_id"]
 
 
 class SessionCookie:
-    """Finds the cookie that *config* names among a browser's, and writes it."""
+    """The session cookie of *config*: parsed from Cookie headers and formatted for Set-Cookie headers."""
 
     def __init__(self, config: SessionConfig) -> None:
         self._opening = f"{config.session_name}="
@@ -30,7 +30,7 @@ class SessionCookie:
         self._attributes = "; ".join([*parts, *(flag for flag, is_on in flags.items() if is_on)])
 
     def find(self, header: str) -> list[str]:
-        """Return the values that *header*, a Cookie header, gives it: several where paths or domains overlap."""
+        """Return the cookie's values in *header*, a Cookie header; there are several if paths or domains overlap."""
         opening = self._opening
         if opening not in header:
             return []
@@ -38,35 +38,35 @@ class SessionCookie:
         return [part[len(opening) :].strip('"') for part in parts if part.startswith(opening)]
 
     def line(self, value: str, life: int) -> str:
-        """Return the Set-Cookie header that gives the browser *value* for *life* seconds, 0: until it closes."""
+        """Return the Set-Cookie header for *value* with a lifetime of *life* seconds; 0: until the browser closes."""
         lasting = f"; Max-Age={life}" if life else ""
         return f"{self._opening}{value}; {self._attributes}{lasting}"
 
     @property
     def taken_back(self) -> str:
-        """The Set-Cookie header that makes the browser forget the cookie."""
+        """Return the Set-Cookie header that deletes the cookie."""
         return f"{self._opening}; {self._attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 ID_LENGTH = 24
-"""Characters of an id: 144 random bits."""
+"""Length of an id in characters: 144 random bits."""
 
 _SIGNATURE_LENGTH = 22  # 128 bits
-_REMEMBERED = 4096  # cookies whose signature was found good, so that it is not computed again
+_REMEMBERED = 4096  # cached cookies with a valid signature, which is then not computed again
 _LONGEST = ID_LENGTH + _SIGNATURE_LENGTH + 2 * 13 + 1
 
 
 def new_id() -> str:
-    """Return a fresh session id."""
+    """Return a new random session id."""
     return secrets.token_urlsafe(18)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a valid cookie says.
+    """The content of a valid cookie.
 
     Attributes:
-        life: Idle seconds; 0 for a browser session.
+        life: Idle timeout in seconds; 0 for a browser session.
         issued: When the cookie was sent, in seconds since the epoch; 0 for a browser session.
     """
 
@@ -76,11 +76,11 @@ class Token:
 
 
 class TokenSigner:
-    """Writes and checks cookies.
+    """A signer and verifier of cookie values.
 
     Args:
-        secret_key: One who knows it can forge sessions.
-        version: Another version makes every cookie invalid.
+        secret_key: The signing secret; with it, sessions can be forged.
+        version: Part of the signature; changing it invalidates every cookie.
     """
 
     def __init__(self, secret_key: str, version: str) -> None:
@@ -96,9 +96,9 @@ class TokenSigner:
         return f"{text}.{self._signature(text)}"
 
     def read(self, value: str) -> Token | None:
-        """Return what *value* says, None unless this office wrote it, for the same version."""
+        """Return the token in *value*, None unless it was signed with this secret and version."""
         known = self._found_good.get(value)
-        if known is not None:  # PERF: a browser sends the same cookie with each request: -4 us
+        if known is not None:  # PERF: browsers send the same cookie with every request: -4 us
             return known
         token = self._check_value(value)
         if token is not None:

@@ -1,12 +1,12 @@
-"""Which sessions belong to which user: a tree of small lists, so that all of them can be revoked at once.
+"""The index of sessions by user: a tree of small lists, for revoking all sessions of a user.
 
-    %u:prefix:digest of the user's key      ["id", "id", ...]      at most some 64 ids, or, when there are more,
+    %u:prefix:digest of the user's key      ["id", "id", ...]      up to about 64 ids, or, if there are more,
                                             "nonce"                split by the ids' first character:
-    %u:prefix:digest:nonce:character        ["id", ...]            and these by the second, and so on
+    %u:prefix:digest:nonce:character        ["id", ...]            these split by the second, and so on
 
-All lists are changed by compare-and-set and kept for ever. Only logins and logouts touch them, each one list,
-however many sessions the user has; a request costs nothing. What was split hangs on its nonce: when the first
-list is taken away, the others lead nowhere.
+All lists are changed by compare-and-set and have no expiry. Only logins and logouts access them, one list each
+regardless of the number of sessions; other requests do not. Split lists are found only through the nonce in the root
+list: once the root is removed, they are unreachable.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from torngas_aio.utils.narrowing import is_list
 __all__ = ["UserIndex"]
 
 MOST_IDS = 64
-"""A list that gets longer is looked through for sessions that have ended, and split if that is not enough."""
+"""Maximum ids per list; a longer list first drops ended sessions, and is split if that is not enough."""
 
-_UNDER_WAY = 16  # the newest ids of a list may belong to records that are about to be put
+_UNDER_WAY = 16  # newest ids of a list whose records may not be stored yet
 _DEEPEST = 12
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"  # of ids
 
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """One list: where it stands, how deep, what was read there."""
+    """One list: its key, its depth in the tree, and its content as read."""
 
     key: str
     depth: int
@@ -41,13 +41,13 @@ class _Leaf:
 
 
 class UserIndex:
-    """The session ids by user key."""
+    """The index of session ids by user key."""
 
     def __init__(self, record_store: RecordStore) -> None:
         self._record_store = record_store
 
     async def add(self, user: str, session_id: str) -> None:
-        """Note *session_id* as one of *user*'s."""
+        """Add *session_id* to *user*'s sessions."""
         is_done = False
         while not is_done:
             leaf = await self._leaf(user, session_id)
@@ -60,21 +60,21 @@ class UserIndex:
                 is_done = await self._put(leaf, ids)
 
     async def remove(self, user: str, session_id: str) -> None:
-        """Take *session_id* off *user*'s."""
+        """Remove *session_id* from *user*'s sessions."""
         is_done = False
         while not is_done:
             leaf = await self._leaf(user, session_id)
             is_done = await self._put(leaf, [each for each in leaf.ids if each != session_id])
 
     async def has(self, user: str, session_id: str) -> bool:
-        """Tell whether *session_id* is noted for *user*."""
+        """Return whether *session_id* is among *user*'s sessions."""
         return session_id in (await self._leaf(user, session_id)).ids
 
     async def forget(self, user: str, end: Callable[[list[str]], Awaitable[None]]) -> None:
-        """Have *end* awaited with the ids noted for *user*, ended ones among them, and forget them then.
+        """Await *end* with all ids of *user*, including ended ones, then remove them from the index.
 
-        What is noted meanwhile is given to *end* as well, or its login finds itself forgotten. When *end* or the
-        store fails, another call finds everything again.
+        An id added meanwhile is either passed to *end* too, or its login finds that it was removed. If *end* or the
+        store fails, another call finds all ids again.
         """
         root = self._root(user)
         while (seen := await self._record_store.read(root)) is not None:
@@ -82,25 +82,25 @@ class UserIndex:
             await end(ids)
             if await self._record_store.drop(root, seen.token):
                 late, lists = await self._collect_ids(root, seen.data) if lists else (ids, lists)
-                # RACE: a login whose record came after the first `end` has still found itself noted before the drop
+                # RACE: a login that stored its record after the first `end` may have found its id before the drop
                 await end(sorted({*ids, *late}))
                 await self._record_store.delete(*lists)
                 return
 
     async def _leaf(self, user: str, session_id: str) -> _Leaf:
-        """Return the list to which *session_id* belongs."""
+        """Return the list for *session_id*."""
         root = key = self._root(user)
         depth = 0
         while True:
             seen = await self._record_store.read(key)
             ids = [] if seen is None else _ids(seen.data)
-            if isinstance(ids, list) or depth >= _DEEPEST:  # deeper than that nothing of ours stands
+            if isinstance(ids, list) or depth >= _DEEPEST:  # there are no lists of ours below that depth
                 return _Leaf(key, depth, seen, ids if isinstance(ids, list) else [])
             key = _below(root, ids, session_id[depth : depth + 1])
             depth += 1
 
     async def _put(self, leaf: _Leaf, ids: list[str]) -> bool:
-        """Write *ids* unless the list has changed since it was read; tell whether they stand there."""
+        """Write *ids* unless the list has changed since it was read; return whether it now holds them."""
         data = json.dumps(ids).encode()
         if leaf.seen is None:
             return not ids or await self._record_store.add(leaf.key, data, None)
@@ -109,7 +109,7 @@ class UserIndex:
         return ids == leaf.ids or (await self._record_store.swap(leaf.key, data, leaf.seen.token, None)).is_done
 
     async def _split(self, user: str, leaf: _Leaf, ids: list[str]) -> bool:
-        """Put *ids* into lists below *leaf*, unless it has changed since it was read; tell whether that was done."""
+        """Move *ids* into lists below *leaf* unless it has changed since it was read; return whether that was done."""
         assert leaf.seen is not None
         nonce = secrets.token_urlsafe(9)
         shares: dict[str, list[str]] = {}
@@ -123,13 +123,13 @@ class UserIndex:
         return is_done
 
     async def _alive(self, ids: list[str]) -> list[str]:
-        """Return *ids* without those whose sessions have ended; the newest stay in any case."""
+        """Return *ids* without ended sessions; the newest _UNDER_WAY ids are always kept."""
         keys = {self._record_store.session_key(each): each for each in ids[:-_UNDER_WAY]}
         found = {keys[key] for key in await self._record_store.get_many(keys)}
         return [*(each for each in ids[:-_UNDER_WAY] if each in found), *ids[-_UNDER_WAY:]]
 
     async def _collect_ids(self, root: str, data: bytes) -> tuple[list[str], list[str]]:
-        """Return the ids in *data* and in all lists below, and the keys of these lists."""
+        """Return the ids in *data* and in all lists below it, and the keys of those lists."""
         ids: list[str] = []
         lists: dict[str, None] = {}
         stored = [data]
@@ -157,7 +157,7 @@ def _all_below(root: str, nonce: str) -> list[str]:
 
 
 def _ids(data: bytes) -> list[str] | str:
-    """The ids in *data*, or the nonce of what was split; anything else there is not an id."""
+    """Return the ids in *data*, or the nonce if the list was split; other content is ignored."""
     try:
         found = json.loads(data)
     except ValueError:
@@ -168,7 +168,7 @@ def _ids(data: bytes) -> list[str] | str:
 
 
 async def _all(calls: Iterable[Awaitable[object]]) -> None:
-    """Await *calls* at once, which a store may answer in one round trip; raise the first error."""
+    """Await *calls* concurrently, so that a store can batch them into one round trip; raise the first error."""
     for outcome in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome

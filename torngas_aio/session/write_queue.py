@@ -1,8 +1,8 @@
-"""One session, many writers: their changes are merged, none is lost, none is counted twice.
+"""Concurrent writes to one session: changes are merged; none is lost or applied twice.
 
-request 1 ─ leads: read ► apply ► compare-and-set; changed meanwhile (another process)? apply again
+request 1 ─ leader: read ► apply ► compare-and-set; changed meanwhile (by another process)? apply again
 request 2 ┐
-request 3 ┴ wait; when the leader is done one of them leads and writes all that wait, in one go
+request 3 ┴ wait; when the leader is done, one of them leads and writes the changes of all in one operation
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from torngas_aio.session.record_store import RecordStore
 __all__ = ["WriteQueue"]
 
 MAX_TRIES = 10_000
-"""After so many lost compare-and-sets in a row something other than writers is changing the record."""
+"""Failed compare-and-sets in a row after which a write is given up."""
 
 _YOU_LEAD = object()
 
@@ -30,24 +30,24 @@ class _Waiter:
     future: "asyncio.Future[object]"
 
     def end(self, is_kept: bool) -> None:
-        """Have its save return; nothing happens when that was cancelled."""
+        """Let the waiting save return *is_kept*; no effect if it was cancelled."""
         if not self.future.done():
             self.future.set_result(is_kept)
 
     def fail(self, error: Exception) -> None:
-        """Have its save raise *error*."""
+        """Let the waiting save raise *error*."""
         if not self.future.done():
             self.future.set_exception(error)
-            self.future.exception()  # seen, should its waiter be cancelled in this turn
+            self.future.exception()  # mark it as retrieved, in case the waiter is cancelled in this loop turn
 
 
 @dataclass(slots=True)
 class _Line:
-    """Those who want to write one session.
+    """The queue of writers of one session.
 
     Attributes:
-        seen: What the store held when last heard of; None when that must be asked.
-        record: What *seen* says, where it has been read already; used once.
+        seen: The stored bytes as last read or written; None if they must be read again.
+        record: The parsed *seen*, if available; used once.
     """
 
     seen: Versioned | None
@@ -56,7 +56,7 @@ class _Line:
 
 
 class WriteQueue:
-    """The writers of one process, queued by session."""
+    """The queues of writers in one process, by session."""
 
     def __init__(self, record_store: RecordStore, serializer: Serializer, most_bytes: int) -> None:
         self._record_store = record_store
@@ -65,15 +65,15 @@ class WriteQueue:
         self._lines: dict[str, _Line] = {}
 
     async def write(self, key: str, seen: Versioned | None, changes: Changes, record: Record | None = None) -> bool:
-        """Apply *changes* to the record under *key*; False when it is gone, and stays gone.
+        """Apply *changes* to the record under *key*; return False if it is gone (it is not created again).
 
         Args:
-            seen: The record as the request read it, None when that is long ago.
-            record: What *seen* says; used up by the call.
+            seen: The record as the request read it, None if that is outdated.
+            record: The parsed *seen*; the call modifies it.
 
         Raises:
-            CacheUnavailable: As the store says; all that were written together get the same.
-            ValueTooLarge, SerializationError: The record with *changes* cannot be kept; other callers' changes are.
+            CacheUnavailable: The store failed; all writers whose changes were merged get the same error.
+            ValueTooLarge, SerializationError: The record with *changes* cannot be stored; other callers' changes are.
         """
         line = self._lines.get(key)
         if line is None:
@@ -95,20 +95,20 @@ class WriteQueue:
                 line.waiting.remove(waiter)
             future = waiter.future
             if not future.cancelled() and future.exception() is None and future.result() is _YOU_LEAD:
-                self._pass_on(key, line)  # cancelled in the very turn in which the lead came to it
+                self._pass_on(key, line)  # cancelled in the same loop turn in which it became leader
             raise
 
     async def _lead(self, key: str, line: _Line, changes: Changes, followers: Sequence[_Waiter] = ()) -> bool:
-        seen, line.seen = line.seen, None  # unknown, should this try end in an error
+        seen, line.seen = line.seen, None  # unknown if this attempt fails
         try:
             if not followers:
                 return await self._commit(key, line, seen, [changes])
-            # A cancelled leader could not tell its followers whether their changes were written.
-            return await await_to_the_end(self._commit_and_tell(key, line, seen, changes, followers))
+            # Shielded: a cancelled leader could not report to its followers whether their changes were written.
+            return await await_to_the_end(self._commit_and_notify(key, line, seen, changes, followers))
         finally:
             self._pass_on(key, line)
 
-    async def _commit_and_tell(
+    async def _commit_and_notify(
         self, key: str, line: _Line, seen: Versioned | None, changes: Changes, followers: Sequence[_Waiter]
     ) -> bool:
         try:
@@ -126,7 +126,7 @@ class WriteQueue:
         return is_kept
 
     async def _commit_alone(self, key: str, line: _Line, follower: _Waiter) -> None:
-        """Write the changes of one, as those of all together cannot be."""
+        """Write one follower's changes alone, because the merged changes cannot be written."""
         try:
             follower.end(await self._commit(key, line, None, [follower.changes]))
         except Exception as exc:  # noqa: BLE001 - its own save raises it
@@ -154,7 +154,7 @@ class WriteQueue:
         )
 
     def _pass_on(self, key: str, line: _Line) -> None:
-        """Give the lead to one who waits; it stays in the line and takes the others along."""
+        """Make the first waiter the leader; it stays in the queue until it collects the others."""
         for waiter in line.waiting:
             if not waiter.future.done():
                 waiter.future.set_result(_YOU_LEAD)
