@@ -10,7 +10,7 @@ import pytest
 from torngas_aio.application import Application
 from torngas_aio.exception import Http404, HttpForbiddenError
 from torngas_aio.handler import ApiHandler, WebHandler
-from torngas_aio.handler.failure import _may_see_inside
+from torngas_aio.handler.failure import _may_show_debug
 from torngas_aio.middleware.base import BaseMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -217,4 +217,4 @@ def test_a_host_header_alone_does_not_make_another_machine_this_one(
 ) -> None:
     request: Any = SimpleNamespace(remote_ip=remote_ip, host=host)
     with settings.override(ALLOWED_HOSTS=allowed):
-        assert _may_see_inside(request) is is_shown
+        assert _may_show_debug(request) is is_shown

@@ -1,10 +1,10 @@
-"""`ApiHandler`: answers in the format that the client asks for, errors as JSON problem details.
+"""`ApiHandler`: responses in the format that the client requests, errors as JSON problem details.
 
     get_format      json | jsonp, from `?format=` or Accept
     write_api       obj -> JSON, or a script that calls `?callback=` with it
     get_json_body   the request's body, bounded and checked
 
-A method may return its answer, with a status and headers as well:
+A method may return its response value, optionally with a status and headers:
 
     return Created(task, headers={"Location": url})       201, the value as JSON
     return NoContent()                                    204, no body
@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 
 class Reply(Generic[T]):
-    """A value to respond with, and how.
+    """A response value with its status and headers.
 
     Args:
-        value: As a plain returned value.
+        value: Same as a plain returned value.
         status: The response's status code; None: the class's own.
         headers: Set on the response.
     """
@@ -47,19 +47,19 @@ class Reply(Generic[T]):
 
 
 class Created(Reply[T]):
-    """201: the value is what was made; name it in a `Location` header."""
+    """201: the value describes the created resource; set its URL in a `Location` header."""
 
     status_code = 201
 
 
 class Accepted(Reply[T]):
-    """202: the work goes on after the response."""
+    """202: the work continues after the response."""
 
     status_code = 202
 
 
 class NoContent(Reply[None]):
-    """204: done, and there is nothing to say."""
+    """204: success, without a body."""
 
     status_code = 204
 
@@ -68,28 +68,28 @@ class NoContent(Reply[None]):
 
 
 def is_reply(value: object) -> TypeGuard[Reply[object]]:
-    """Return whether *value* says its status and headers."""
+    """Return whether *value* carries a status and headers."""
     return isinstance(value, Reply)
 
 
 class ApiHandler(BaseHandler):
     """A handler for programs. A class may inherit from `ApiHandler` and `WebHandler`, in either order.
 
-    A method that returns a value answers with it, as `write_api` does: `return {"id": 7}`.
+    The return value of a method is the response, written as by `write_api`: `return {"id": 7}`.
     """
 
     max_json_bytes = _json.MAX_BODY_BYTES
-    """The largest body that `get_json_body` takes."""
+    """The largest body that `get_json_body` accepts."""
 
     max_json_depth = _json.MAX_DEPTH
-    """How many arrays and objects may lie in one another."""
+    """Maximum nesting of arrays and objects."""
 
     _attribute_checks: ClassVar[Mapping[str, Check]] = {"max_json_bytes": whole(0), "max_json_depth": whole(1)}
 
     declared_output: Any = None
-    """What the method that runs has declared, an `api.output.Output`."""
+    """The declared output of the method being run, an `api.output.Output`."""
 
-    if TYPE_CHECKING:  # parameters and results are the method's own; Tornado's return None
+    if TYPE_CHECKING:  # parameters and results depend on the method; Tornado's return None
         get: Callable[..., Any]
         head: Callable[..., Any]
         post: Callable[..., Any]
@@ -99,15 +99,15 @@ class ApiHandler(BaseHandler):
         options: Callable[..., Any]
 
     def get_format(self, params_name: str = "format") -> str:
-        """Return the format asked for, in small letters: the argument *params_name*, else what Accept asks for.
+        """Return the requested format in lower case: the argument *params_name*, else the format of Accept.
 
-        That is "jsonp" where it names JavaScript, else "json".
+        The latter is "jsonp" if Accept names JavaScript, else "json".
         """
         request = self.request
-        # PERF: most requests have no such argument, and no header that names JavaScript: nothing is built then
+        # PERF: most requests have neither such an argument nor "javascript" in a header: nothing is parsed then
         has_own = type(self).get_argument is not RequestHandler.get_argument
         if has_own or request.may_have_argument(params_name):
-            wanted: str | None = self._asked(params_name, None)
+            wanted: str | None = self._read_argument(params_name, None)
             if wanted:
                 return wanted.lower()
         if not request.may_mention(b"javascript"):
@@ -117,17 +117,17 @@ class ApiHandler(BaseHandler):
     def write_api(
         self, obj: Any = None, nofail: bool = False, ensure_ascii: bool = True, fmt: str | None = None
     ) -> None:
-        """Write *obj* in the format that the client asked for; None is written as `{}`.
+        """Write *obj* in the format that the client requests; None is written as `{}`.
 
         Args:
-            obj: What `json` can hold, and dataclasses, enums, dates, UUIDs, decimals, sets.
-            nofail: Write JSON where the format is unknown, or `callback` is none, instead of failing.
-            ensure_ascii: Write other characters as `\\uXXXX`.
+            obj: Types that `json` accepts, and dataclasses, enums, dates, UUIDs, decimals, sets.
+            nofail: Write JSON if the format is unknown or `callback` is invalid, instead of raising.
+            ensure_ascii: Escape other characters as `\\uXXXX`.
             fmt: "json" or "jsonp"; None: `get_format()`.
 
         Raises:
-            HTTPError: 400: an unknown format, or `callback` is no path of JavaScript identifiers.
-            SerializationError: A part of *obj* cannot be written; the message says which.
+            HTTPError: 400: an unknown format, or `callback` is not a path of JavaScript identifiers.
+            SerializationError: A part of *obj* cannot be written; the message names it.
         """
         self._write_json(_json.dumps({} if obj is None else obj, ensure_ascii=ensure_ascii), nofail, fmt)
 
@@ -135,7 +135,7 @@ class ApiHandler(BaseHandler):
         wanted, kind = (fmt or self.get_format()).lower(), "json"
         if wanted == "jsonp":
             try:
-                body, kind = _json.jsonp(self._asked("callback", "callback"), body), "javascript"
+                body, kind = _json.jsonp(self._read_argument("callback", "callback"), body), "javascript"
             except ArgumentError as exc:
                 if not nofail:
                     raise HTTPError(400, "%s", exc, reason="Invalid callback") from exc
@@ -145,8 +145,8 @@ class ApiHandler(BaseHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.write(body)
 
-    def _asked(self, name: str, default: str | None) -> Any:
-        """Return an argument of the request; of its query alone while the body is still to be read."""
+    def _read_argument(self, name: str, default: str | None) -> Any:
+        """Return an argument of the request; only of its query until the body has been read."""
         request = self.request
         ask = self.get_query_argument if request.is_body_ahead else self.get_argument
         return ask(name, default)
@@ -155,7 +155,7 @@ class ApiHandler(BaseHandler):
         """Return the value of the request's JSON body.
 
         Raises:
-            InvalidJson: 400: no JSON, or nested too deeply; 413: larger than `max_json_bytes`.
+            InvalidJson: 400: not JSON, or nested too deeply; 413: larger than `max_json_bytes`.
         """
         request = self.request
         check_coding(request.header_view)
@@ -165,14 +165,14 @@ class ApiHandler(BaseHandler):
 
     @property
     def has_answer(self) -> bool:
-        """Whether something was written, sent or finished."""
+        """Whether a response was written, sent or finished."""
         return bool(self._finished or self._headers_written or self._write_buffer)
 
     def _use_result(self, value: object) -> bool:
         return not self.has_answer and self._respond_with(value)
 
     def declare_output(self, output: Any) -> None:
-        """Have what the method returns written as *output* says, an `api.output.Output`."""
+        """Set the declared output for the method's return value, an `api.output.Output`."""
         self.declared_output = output
         self.set_status(output.status)
 
@@ -185,13 +185,13 @@ class ApiHandler(BaseHandler):
         status, output = self._status_code, self.declared_output
         if output is not None and status not in output.kinds and self.application.settings.get("debug"):
             logger.warning(
-                "%s responds with %d, which the OpenAPI document does not tell. Declare it as well, as in "
+                "%s responds with %d, which is not in the OpenAPI document. Declare it too, as in "
                 "@returns(TaskOut | Created[TaskOut]).",
                 output.name, status,
             )  # fmt: skip
         if status == 204:
             return value is None
-        if output is None:  # the method has done its work: no `?format=` fails it
+        if output is None:  # the method has completed: an invalid `?format=` must not fail it
             self.write_api(value, nofail=True)
         elif body := output.encode(value, status):
             self._write_json(body, nofail=True)

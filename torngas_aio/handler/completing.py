@@ -1,11 +1,11 @@
 """When a response is completed: at once, when awaited, at the next turn of the loop, or at the end.
 
-    complete   deferred body > response hooks > resources settle > bytes leave
+    complete   deferred body > response hooks > resources are settled > bytes are sent
     afterwards endcall hooks > on_finish > complete_finish
 
-`finish()` settles the response at the call. Where nothing has to be awaited before the bytes leave, they leave
-then. Otherwise the first of these completes it: the caller that awaits the `Completion`, the next turn of the loop
-when the method suspends, or `execution.run_handler` when the method has returned. The states are in `lifecycle`.
+`finish()` fixes the response when it is called. If nothing must be awaited before the bytes are sent, they are sent
+in that call. Otherwise the first of these completes it: the caller that awaits the `Completion`, the next turn of the
+loop when the method suspends, or `execution.run_handler` when the method has returned. For the states see `lifecycle`.
 """
 
 # pyright: reportPrivateUsage=false
@@ -44,9 +44,9 @@ _NOTHING: Iterator[object] = iter(())
 
 
 class Completion(Awaitable[None]):
-    """A response, or a part of it, on its way out; what `finish()`, `render()`, `flush()` and their like return.
+    """A response, or a part of it, being completed; returned by `finish()`, `render()`, `flush()` and similar methods.
 
-    Awaited, once or several times, the response is completed here, in the caller's task. Left alone, it is completed
+    Awaiting it, once or several times, completes the response in the caller's task. Otherwise the response is completed
     when the handler next yields to the loop, or returns.
     """
 
@@ -60,17 +60,17 @@ class Completion(Awaitable[None]):
 
 
 class _Completed(Completion):
-    """A response that has left, with no hook to run after it.
+    """A response that has been sent, with no hook to run after it.
 
-    PERF: one for all: neither an object nor a coroutine for each (benchmarks, plain).
+    PERF: one shared instance: no object and no coroutine for each response (benchmarks, plain).
     """
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        """Know no handler."""
+        """Skip the base class: it belongs to no handler."""
 
-    def __await__(self) -> Iterator[Any]:  # type: ignore[override]  # of nothing: nothing is to be awaited
+    def __await__(self) -> Iterator[Any]:  # type: ignore[override]  # an empty iterator: nothing to await
         return _NOTHING
 
 
@@ -78,7 +78,7 @@ COMPLETED: Completion = _Completed()
 
 
 def has_work(handler: ResponseHandler) -> bool:
-    """Return whether something is to be done before the first byte may leave."""
+    """Return whether something must be done before the first byte is sent."""
     if handler._deferred is not None or (handler._run.stages.response and not handler._run.has_responded):
         return True
     request = handler.request
@@ -87,9 +87,9 @@ def has_work(handler: ResponseHandler) -> bool:
 
 
 def take_unawaited(handler: ResponseHandler, error: Unawaited) -> bool:
-    """Answer *error*, a coroutine that this request forgot, with 500; False: it is only to be logged.
+    """Record *error*, a coroutine that was not awaited, for a 500 response; return False if it is only to be logged.
 
-    It is answered in DEBUG and with ATOMIC_REQUESTS, unless the request has failed already or its answer has left.
+    The response is 500 in DEBUG and with ATOMIC_REQUESTS, unless the request has already failed or its head was sent.
     """
     request = handler.request
     if handler._error is not None or handler._response_state.has_head or not answers_unawaited(handler):
@@ -103,32 +103,32 @@ def take_unawaited(handler: ResponseHandler, error: Unawaited) -> bool:
 
 
 def answers_unawaited(handler: ResponseHandler) -> bool:
-    """Return whether a forgotten coroutine is this request's error; an un-awaited finish then waits for the method."""
-    if handler._status_code == 101:  # the method returns when the socket closes
+    """Return whether an un-awaited coroutine fails the request; an un-awaited finish then waits for the method."""
+    if handler._status_code == 101:  # the method returns only when the socket closes
         return False
     scope = handler.request.scope
     return handler.application.is_debug or (scope is not None and scope.waits_for_method)
 
 
 def plan(handler: ResponseHandler) -> None:
-    """Have what is pending completed at the next turn of the loop, unless it is completed before."""
+    """Schedule the completion for the next turn of the loop, unless it happens before."""
     if handler._method_phase is not WATCHED and handler._method_phase is not RETURNED:
         plan_next_turn(handler)
 
 
 def plan_next_turn(handler: ResponseHandler) -> None:
-    """Do as `plan` where the method is watched, and about to wait."""
+    """Do the same as `plan` when the method is watched and is about to wait."""
     if handler._response_state is SENT and handler._status_code == 101:
-        return  # the endcall hooks wait until the socket closes
+        return  # the endcall hooks run when the socket closes
     if handler._next_turn is None and handler._completion is None:
         handler._next_turn = asyncio.get_running_loop().call_soon(_on_next_turn, handler)
 
 
 def complete_once(handler: ResponseHandler, *, drains: bool) -> Coroutine[object, None, None]:
-    """Return what completes all that is pending: here, or by waiting for the task that does it already.
+    """Return a coroutine that completes everything pending: itself, or by waiting for the task that already does.
 
     Args:
-        drains: Wait, at last, until the transport can take more.
+        drains: Finally wait until the transport's buffer is below its high-water mark.
     """
     if handler._completion is None and handler._hooks_owner is None:
         return _complete(handler, drains=drains)
@@ -136,28 +136,28 @@ def complete_once(handler: ResponseHandler, *, drains: bool) -> Coroutine[object
 
 
 async def run_response_stage(handler: ResponseHandler) -> None:
-    """Run what must come before the first byte; an error becomes the answer, and what is still due runs on that."""
+    """Run the steps before the first byte; an error becomes the response, on which the remaining steps run."""
     outer = handler._hooks_owner
-    # Beside a method that still runs, only the hooks may change the response; some servers run requests without a task.
+    # While a method still runs, only the hooks may change the response. Some servers run requests without a task.
     handler._hooks_owner = ANY_TASK if handler._method_phase is RETURNED else handler._current_task() or ANY_TASK
     request = handler.request
     run = handler._run
     try:
         if request.unawaited is not None:
             _raise_unawaited(handler)
-        while (deferred := handler._deferred) is not None:  # an override may leave it to the base class
+        while (deferred := handler._deferred) is not None:  # an override may defer to the base class
             handler._deferred = None
             await deferred()
             handler._makes_error_page = False
         if run.stages.response:
             refuse_body(handler)
             await run.response(handler, handler._write_buffer)
-        if request.unawaited is not None:  # of a template or a response hook
+        if request.unawaited is not None:  # created by a template or a response hook
             _raise_unawaited(handler)
         scope = request.scope
         if scope is not None and scope.must_settle:
             await handler._settle(scope)
-    except BaseException as exc:  # the request's boundary: answered and logged
+    except BaseException as exc:  # the request's boundary: turned into a response and logged
         if is_imposed(exc):
             handler._response_state = handler._response_state.after["interrupt"]
             raise
@@ -192,8 +192,8 @@ def _on_next_turn(handler: ResponseHandler) -> None:
         and handler._response_state.is_finished
         and handler._method_phase is not RETURNED
     ):
-        return  # ATOMIC_REQUESTS: `serve` completes when the method has returned
-    # Owned by `serve`, which awaits it. A real task: timeouts and cancel scopes in hooks need one.
+        return  # ATOMIC_REQUESTS: `execution.run_handler` completes it when the method has returned
+        # Owned by `run_handler`, which awaits it. A real task: timeouts and cancel scopes in hooks need one.
     handler._completion = asyncio.get_running_loop().create_task(_complete(handler))
     handler._completion.add_done_callback(functools.partial(_completion_ended, handler))
 
@@ -207,7 +207,7 @@ def _completion_ended(handler: ResponseHandler, completion: asyncio.Task[None]) 
 async def _join_completion(handler: ResponseHandler, *, drains: bool) -> None:
     current = handler._current_task()
     if handler._completion is None or handler._completion is current or handler._hooks_owner is current:
-        drains = drains and handler._response_state.has_head  # else a hook calls: what runs it goes on when it returns
+        drains = drains and handler._response_state.has_head  # else called by a hook: its caller completes
     else:
         await asyncio.shield(handler._completion)
         await _complete(handler, drains=False)
@@ -216,7 +216,7 @@ async def _join_completion(handler: ResponseHandler, *, drains: bool) -> None:
 
 
 async def _complete(handler: ResponseHandler, *, drains: bool = False) -> None:
-    """Do what the state of the response asks for, until nothing is pending."""
+    """Do the next step of the response's state until nothing is pending."""
     if handler._next_turn is not None:
         handler._next_turn.cancel()
         handler._next_turn = None
@@ -226,18 +226,18 @@ async def _complete(handler: ResponseHandler, *, drains: bool = False) -> None:
         elif has_work(handler):
             await run_response_stage(handler)
         elif state is FLUSHING:
-            handler._response_state = state.after["reopen"]  # a head that cannot be made is not tried again
+            handler._response_state = state.after["reopen"]  # an invalid head is not sent twice
             handler._send_part(include_footers=False)
         else:
             try:
                 handler._is_drained = handler._send_last()
-            except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
+            except BaseException as exc:  # noqa: BLE001  the request's boundary: turned into a response and logged
                 await answer_unsent(handler, exc)
     if drains and not handler._is_drained:
         await handler.request.connection.drained()
 
 
 def has_left(written: Any) -> bool:
-    """Return whether *written*, what a connection's `write` returned, is a future that has succeeded."""
+    """Return whether *written*, the result of a connection's `write`, is a future that has succeeded."""
     is_done = isinstance(written, asyncio.Future) and written.done() and not written.cancelled()
     return is_done and written.exception() is None

@@ -1,9 +1,9 @@
-"""`GZipContentEncoding`: Tornado's, for `compress_response`, which looks closer at what may be compressed.
+"""`GZipContentEncoding`: Tornado's class for `compress_response`, with stricter rules.
 
-206               left alone: its Content-Range counts the bytes of the file as it is
-HEAD              the head that GET would get
-gzip;q=0          a refusal
-Etag              weak once the body is compressed: it is no longer the same bytes
+206               not compressed: its Content-Range counts the bytes of the original file
+HEAD              the same head as for GET
+gzip;q=0          gzip is refused
+Etag              weak once the body is compressed, because the bytes differ
 """
 
 import gzip
@@ -22,7 +22,7 @@ _PARTIAL = 206
 
 
 class GZipContentEncoding(_TornadoGZip):
-    """Compresses a response's body with gzip where the client takes it and it is worth it."""
+    """Compresses a response's body with gzip if the client accepts it and the body is large enough."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         self._gzipping = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
@@ -35,35 +35,35 @@ class GZipContentEncoding(_TornadoGZip):
             self._gzipping = False
         vary = headers.get("Vary", "")
         length = parse_whole(headers.get("Content-Length", ""))
-        is_promise = self._is_head and not chunk and bool(length)  # of what GET would get
+        is_promise = self._is_head and not chunk and bool(length)  # the length of the GET response
         if is_promise and (length or 0) < self.MIN_LENGTH:
             self._gzipping = False
         status_code, headers, chunk = super().transform_first_chunk(
             status_code, headers, chunk, finishing and not is_promise
         )
-        if "accept-encoding" in vary.lower():  # Tornado says it again
+        if "accept-encoding" in vary.lower():  # Tornado would add it again
             headers["Vary"] = vary
         if self._gzipping and not (file := gzip_file_of(self)).closed:
-            file.__class__ = _Abandonable  # a HEAD, or a client that leaves, may never finish it
+            file.__class__ = _Abandonable  # it is never closed after a HEAD, or if the client leaves
         if self._gzipping and headers.get("Etag", "").startswith('"'):
             headers["Etag"] = f"W/{headers['Etag']}"
         return status_code, headers, b"" if is_promise else chunk
 
     @property
     def is_idle(self) -> bool:
-        """Whether the response goes through as it is."""
+        """Whether the response is not compressed."""
         return not self._gzipping
 
 
 class _Abandonable(gzip.GzipFile):
-    """A compressor into memory that need not be closed; Python's would write its end when it is collected."""
+    """A compressor into memory that need not be closed; Python's would write its trailer when it is collected."""
 
     def __del__(self) -> None:
         pass
 
 
 def accepted_codings(field: str, offers: Iterable[str]) -> list[str]:
-    """Return those of *offers* that the Accept-Encoding *field* prefers to none, best first; else as offered.
+    """Return the *offers* that the Accept-Encoding *field* prefers to identity, best first, ties in offered order.
 
     SPEC: RFC 9110 12.5.3
     """

@@ -1,4 +1,4 @@
-"""Cookies that a response sets: the usual ones made at once, others by Tornado and the standard library."""
+"""Cookies of a response: common ones built directly, others by Tornado and the standard library."""
 
 import datetime as dt
 import logging
@@ -18,7 +18,7 @@ __all__ = ["is_latin", "make_cookie"]
 
 logger = logging.getLogger("torngas_aio.handler")
 
-_MOST_BYTES = 4096  # SPEC: RFC 6265bis 5.6: name and value together
+_MAX_BYTES = 4096  # SPEC: RFC 6265bis 5.6: name and value together
 
 
 def make_cookie(  # noqa: PLR0917  Tornado's parameters
@@ -35,7 +35,7 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
     samesite: str | None,
     **others: object,
 ) -> PlainCookie | Morsel[str]:
-    """Return the cookie of these arguments, which are those of `set_cookie`; raises as that."""
+    """Return the cookie for the arguments of `set_cookie`; raises as that does."""
     until = None if expires is None and expires_days is None else _expiry(expires, expires_days)
     age = None if max_age is None else _whole_seconds(max_age)
     if not others and type(name) is str and type(value) is str:
@@ -43,14 +43,14 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
             name, value, domain, until, path, max_age=age, httponly=httponly, secure=secure, samesite=samesite
         )
         if cookie is not None:  # PERF: the standard library's cookie costs five times as much
-            if len(name) + len(value) > _MOST_BYTES:  # PERF: no call for most
-                _tell_if_dropped(name, value)
+            if len(name) + len(value) > _MAX_BYTES:  # PERF: no call for most cookies
+                _warn_if_too_large(name, value)
             return cookie
-    jar = SimpleNamespace(_new_cookie=SimpleCookie())  # of a cookie a part of which is refused, nothing is sent
+    jar = SimpleNamespace(_new_cookie=SimpleCookie())  # a separate jar: a cookie with an invalid part is not sent
     options = {"httponly": httponly, "secure": secure, "samesite": samesite, **others}
     RequestHandler.set_cookie(jar, name, value, domain, None, path, None, **options)  # type: ignore[arg-type]  # stands in
     morsel: Morsel[str] = jar._new_cookie[to_unicode(name)]
-    if until is not None:  # Tornado takes 0 for "not given", here and below
+    if until is not None:  # Tornado treats 0 as "not given", here and below
         morsel["expires"] = until
     if age is not None:
         morsel["max-age"] = str(age)
@@ -59,21 +59,21 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
             f"The cookie {morsel.key!r} holds a character that no header can (only Latin-1 can be sent). "
             "Use set_signed_cookie, or quote its value with tornado.escape.url_escape."
         )
-    _tell_if_dropped(morsel.key, morsel.coded_value)
+    _warn_if_too_large(morsel.key, morsel.coded_value)
     return morsel
 
 
-def _tell_if_dropped(name: str, value: str) -> None:
+def _warn_if_too_large(name: str, value: str) -> None:
     size = len(name) + len(value)
-    if size > _MOST_BYTES:
+    if size > _MAX_BYTES:
         logger.warning(
             "The cookie %r has %d bytes, and browsers drop one of more than %d. Keep what is large in the session or a "
-            "database.", name, size, _MOST_BYTES,
+            "database.", name, size, _MAX_BYTES,
         )  # fmt: skip
 
 
 def is_latin(text: str) -> bool:
-    """Return whether *text* can stand in a header."""
+    """Return whether *text* can be sent in a header."""
     try:
         text.encode("latin-1")
     except UnicodeEncodeError:
@@ -82,7 +82,7 @@ def is_latin(text: str) -> bool:
 
 
 def _expiry(expires: Any, days: float | None) -> str | None:
-    """The time at which a cookie ends, as Tornado writes it."""
+    """Return the time at which a cookie expires, as Tornado writes it."""
     try:
         if expires is None and days is not None:
             expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
@@ -95,7 +95,7 @@ def _expiry(expires: Any, days: float | None) -> str | None:
 
 
 def _whole_seconds(max_age: object) -> int:
-    """The `max_age` of a cookie as a number; fractions of a second are dropped."""
+    """Return the `max_age` of a cookie as a number; fractions of a second are dropped."""
     if isinstance(max_age, int):
         return int(max_age)
     if isinstance(max_age, float) and math.isfinite(max_age):

@@ -2,7 +2,7 @@
 
     name, root ──► opened folder by folder, no link followed ──► 404 | 304 | 416 | 206 | 200, `sendfile`
 
-The file that is described is the one that is open, whatever happens to its name meanwhile.
+Headers and content come from one open descriptor, so that they match even if the name is replaced meanwhile.
 """
 
 import datetime as dt
@@ -28,13 +28,13 @@ from torngas_aio.handler.static_files import OpenFile, mark_of
 __all__ = ["content_disposition", "send_file"]
 
 _SHOWN = ("image/", "audio/", "video/", "text/plain", "application/pdf")
-_ACTIVE = frozenset({"image/svg+xml"})  # may hold scripts, which would run as the site's own
+_ACTIVE = frozenset({"image/svg+xml"})  # may contain scripts, which would run with the site's origin
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _ABSENT = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENXIO}
 )
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
-_SAFE = "!#$&+-.^_`|~"  # SPEC: RFC 8187 3.2.1, attr-char, beside letters and digits
+_SAFE = "!#$&+-.^_`|~"  # SPEC: RFC 8187 3.2.1, attr-char except letters and digits
 
 
 async def send_file(
@@ -46,12 +46,12 @@ async def send_file(
     inline: bool | None = None,
     content_type: str | None = None,
 ) -> None:
-    """Do what `BaseHandler.send_file` says."""
+    """Implement `BaseHandler.send_file`."""
     filename = filename or name.rpartition("/")[2]
     source = await run_in_thread(_open_below, os.fspath(root), name)
     try:
         if content_type is None:
-            content_type = await run_in_thread(_type_of, filename)  # Python's table is read from files, once
+            content_type = await run_in_thread(_type_of, filename)  # the first call reads Python's table from files
         _describe(handler, source, filename, inline, content_type)
         span = _decide(handler, source.stat.st_size)
         if span is not None and handler.request.method != "HEAD":
@@ -80,7 +80,7 @@ def _open_below(root: str, name: str) -> OpenFile:
     """Open the file *name* below *root*; blocks.
 
     Raises:
-        HTTPError: 404: there is none, or its name or a folder of it is a link, or it is outside *root*.
+        HTTPError: 404: there is no such file, its name or a folder is a link, or it is outside *root*.
     """
     parts = name.split("/")
     if _CONTROLS(name) or any(part in {"", ".", ".."} or "\\" in part for part in parts):
@@ -110,10 +110,10 @@ def _folder(root: str, parts: list[str]) -> Generator[int]:
 
 
 def _open_resolved(root: str, parts: list[str]) -> OpenFile:
-    """Where the system cannot open below a folder: a path that is unlike its resolved self holds a link."""
+    """Open the file on systems without `dir_fd`: a path that changes when resolved contains a link."""
     base = Path(root).resolve()
     path = base.joinpath(*parts)
-    if path.resolve() != path or not path.is_relative_to(base):  # a drive, on Windows
+    if path.resolve() != path or not path.is_relative_to(base):  # the latter: a drive, on Windows
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     return OpenFile(str(path))
 
@@ -143,13 +143,13 @@ def _describe(handler: ResponseHandler, source: OpenFile, filename: str, inline:
 
 def _type_of(filename: str) -> str:
     kind, coding = mimetypes.guess_type(filename)
-    if coding is not None:  # a packed file is sent as it is
+    if coding is not None:  # a compressed file is sent unchanged
         return {"gzip": "application/gzip"}.get(coding, "application/octet-stream")
     return f"{kind}; charset=UTF-8" if kind == "text/plain" else kind or "application/octet-stream"
 
 
 def _decide(handler: ResponseHandler, size: int) -> Span | None:
-    """Set the status; return which bytes are to follow, None for none."""
+    """Set the status; return the range of bytes to send, None for no body."""
     fields, method = handler.header_fields(), handler.request.method
     if method in {"GET", "HEAD"} and _is_unchanged(handler, fields["Last-Modified"]):
         handler.set_status(304)
@@ -164,7 +164,7 @@ def _decide(handler: ResponseHandler, size: int) -> Span | None:
 
 
 def _is_unchanged(handler: ResponseHandler, modified: str) -> bool:
-    """Whether the client has the file already. SPEC: RFC 9110 13.2.2: If-None-Match decides where it is given"""
+    """Return whether the client's copy is current. SPEC: RFC 9110 13.2.2: If-None-Match takes precedence"""
     headers = handler.request.headers
     if "If-None-Match" in headers:
         return bool(handler.check_etag_header())

@@ -1,4 +1,4 @@
-"""`ErrorHandler`: answers an address that leads nowhere, or a request whose handler could not be made."""
+"""`ErrorHandler`: responds to an unknown URL, or if the request's handler could not be created."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ _NOT_PAGES = (ApiHandler, EventStreamHandler, WebSocketHandler)
 
 
 class ErrorHandler(WebHandler):
-    """Answers every method with one error status.
+    """Responds to every method with one error status.
 
-    The answer is problem details where the routes with the same first segment, or all routes where there are none,
-    belong to an API: to `ApiHandler`s, event streams and sockets. Else the client's `Accept` decides.
+    The response is problem details if the routes with the same first segment (all routes, if there are none) belong
+    to an API: to `ApiHandler`s, event streams and sockets. Otherwise the client's `Accept` decides.
 
     Route keyword:
         status_code: The status, 404 by default.
@@ -35,14 +35,14 @@ class ErrorHandler(WebHandler):
 
     def _error_accept(self) -> str:
         classes = self.application.default_router.classes_beside(self.request.path)
-        # Static files and health checks are the package's own.
+        # Static files and health checks are this package's own handlers.
         own = [each for each in classes if not each.__module__.startswith("torngas_aio.")]
         has_pages = any(not issubclass(each, _NOT_PAGES) for each in own)
         is_api = not has_pages and any(issubclass(each, ApiHandler) for each in own)
         return "application/problem+json" if is_api else super()._error_accept()
 
     def check_xsrf_cookie(self) -> None:
-        """An error page changes nothing, so it asks for no token."""
+        """Skip the check: an error page changes nothing."""
 
     def _check_origin(self) -> None:
-        """An error page changes nothing, so any origin may see it."""
+        """Skip the check: an error page changes nothing."""

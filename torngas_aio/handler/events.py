@@ -30,7 +30,7 @@ from torngas_aio.utils.kinds import Check, either, finite, positive, sequence_of
 __all__ = ["HEADER_SECONDS", "Event", "EventStreamHandler"]
 
 HEADER_SECONDS = 1.0
-"""How long the header waits for the first event, which may be an error instead."""
+"""Longest wait for the first event, or an error in its place, before the header is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Event:
     """One event.
 
     Attributes:
-        data: Text, sent as it is; other values are sent as JSON. None: no data, and browsers show no event.
-        id: What a client that comes back names in `Last-Event-ID`; without line ends and NUL.
+        data: Text is sent unchanged, other values as JSON. None: no data, and browsers dispatch no event.
+        id: Sent back by a reconnecting client in `Last-Event-ID`; without line ends and NUL.
         event: The event's type; "message" by default. Without line ends.
-        retry: Seconds after which a client that lost the connection is to come back.
+        retry: Seconds after which a client that lost the connection should reconnect.
     """
 
     data: Any = None
@@ -50,7 +50,7 @@ class Event:
     retry: float | None = None
 
     def encode(self) -> bytes:
-        """Return the event as it is sent.
+        """Return the event as sent.
 
         Raises:
             ArgumentError: A line end in *id* or *event* would begin another field.
@@ -71,21 +71,21 @@ class Event:
 
 
 class EventStreamHandler(WebHandler):
-    """Answers GET with an event stream that lasts until the client leaves, the events end or the server stops.
+    """A handler whose GET is an event stream, until the client leaves, the events end or the server stops.
 
-    Override `events`, or name `channel_names`.
+    Override `events`, or set `channel_names`.
     """
 
     channel_names: tuple[str, ...] = ()
-    """Channels whose messages are the events, the history from `Last-Event-ID` on included where there is one."""
+    """Channels whose messages are the events, with the history since `Last-Event-ID` if the channels keep one."""
 
     channels_alias = "default"
 
     heartbeat_seconds: float | None = 15.0
-    """A comment is sent when there was no event for so long, so that proxies keep the connection; None: none is."""
+    """After this time without an event a comment is sent, so that proxies keep the connection open; None: never."""
 
     retry_seconds = 3.0
-    """Told to clients at the beginning, and at a stop of the server."""
+    """Sent to clients as `retry` at the beginning, and when the server stops."""
 
     request_timeout = 0.0
     cancel_on_disconnect = True
@@ -109,17 +109,17 @@ class EventStreamHandler(WebHandler):
 
     @property
     def last_event_id(self) -> str | None:
-        """The id of the last event that a returning client has seen; None for a new one."""
+        """The id of the last event that a reconnecting client received; None for a new client."""
         return self.request.headers.get("Last-Event-ID") or None
 
     def events(self) -> AsyncIterator[Event]:
         """Yield the events; the generator is closed when the client leaves.
 
-        An error before the first event answers with its status, as in any handler, within `HEADER_SECONDS`. The header
-        is sent with the first event, and then without one; that of channels once they are subscribed to.
+        An error before the first event, within `HEADER_SECONDS`, is sent as its status, as in any handler. The header
+        is sent with the first event, or without one after `HEADER_SECONDS`; with channels, once subscribed.
 
-        Between two events it has a database session of its own, whose connection is given back at the `yield`; what it
-        changes wants `await session.commit()` before that.
+        Each step between two events has its own database session. Its connection is released at the `yield`; changes
+        must be committed before that with `await session.commit()`.
 
         Raises:
             TypeError: The class neither overrides this nor has `channel_names`.
@@ -131,9 +131,9 @@ class EventStreamHandler(WebHandler):
     async def get(self, *args: str, **kwargs: str) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=UTF-8")
         self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Accel-Buffering", "no")  # nginx sends on what it gets
+        self.set_header("X-Accel-Buffering", "no")  # nginx then forwards each event at once
         self.write(Event(retry=self.retry_seconds).encode())
-        if session_with_changes() is not None:  # of `prepare`: the events see them
+        if session_with_changes() is not None:  # changes of `prepare`, which the events must see
             await self.flush()
         await close_sessions()
         self._is_subscribed = asyncio.get_running_loop().create_future()
@@ -152,7 +152,7 @@ class EventStreamHandler(WebHandler):
                 await stopping
 
     async def _send(self, events: AsyncIterator[Event], stopping: asyncio.Future[Literal[True]]) -> None:
-        """Send until the events end, or the server stops; a client that has left raises at the next flush."""
+        """Send until the events end or the server stops; after the client has left, the next flush raises."""
         first = asyncio.create_task(self._next_of(events))
         coming: asyncio.Task[Event] | None = first
         try:
@@ -215,4 +215,4 @@ class EventStreamHandler(WebHandler):
 
 
 class _Ended(Exception):
-    """The events have ended; a StopAsyncIteration cannot leave a task."""
+    """The end of the events; a StopAsyncIteration cannot leave a task."""

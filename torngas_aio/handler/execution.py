@@ -1,4 +1,4 @@
-"""One request through its handler: hooks, method, response, whatever happens on the way.
+"""The execution of one request by its handler: hooks, method, response, errors.
 
 before the method  origin > hooks before the body > body > xsrf > other request hooks > prepare, on_prepare
 the method         get/post/...
@@ -42,17 +42,17 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
     kwargs: Mapping[str, bytes],
     error: BaseException | None = None,
 ) -> None:
-    """Answer the request of *handler*, whatever its code raises: BaseExceptions too.
+    """Respond to the request of *handler*, whatever its code raises, including BaseExceptions.
 
     Args:
-        run: The request's walk through the pipeline.
+        run: The request's pass through the pipeline.
         args: The route's unnamed groups, as bytes.
         kwargs: The route's named groups.
-        error: What a call hook raised: answered instead of running the method.
+        error: An exception of a call hook, handled instead of running the method.
 
     Raises:
         CancelledError: The request's task was cancelled.
-        KeyboardInterrupt: The request's code raised it; it was answered before.
+        KeyboardInterrupt: The request's code raised it; raised again after the response.
     """
     handler._run = run
     try:
@@ -61,29 +61,29 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
                 raise error
             if _start(handler, args, kwargs):
                 await _prepare(handler)
-            if not handler._response_state.is_finished:  # else a hook, or `prepare`, has answered
+            if not handler._response_state.is_finished:  # otherwise a hook, or `prepare`, has responded
                 waits_for = _begin_method(handler)
                 if waits_for is not None:
                     value = await waits_for
                     if value is not None:
                         _take_result(handler, value)
-                        value = None  # a coroutine that was returned dies before the answer, which it makes a 500
+                        value = None  # a returned coroutine is collected now, so that the response becomes a 500
             if not handler._auto_finish and not handler._response_state.is_finished:
                 await _wait_until_finished(handler)
-            if handler._method_phase is LATE:  # the method has caught the cancellation of its time limit
+            if handler._method_phase is LATE:  # the method has caught the cancellation by its time limit
                 uncancel()
             handler._method_phase = RETURNED
-            if handler._completion is not None:  # which may be about to replace the response by an error page
+            if handler._completion is not None:  # it may still replace the response by an error page
                 await complete_once(handler, drains=False)
             if not handler._response_state.is_finished or handler._response_state is INTERRUPTED:
                 handler.finish()
-        except BaseException as exc:  # the request's boundary: answered and logged
+        except BaseException as exc:  # the request's boundary: turned into a response and logged
             failure = exc if handler._method_phase is not LATE else as_late(exc, handler._time_limit())
             if is_imposed(failure):
                 raise
             handler._method_phase = RETURNED
             await answer_error(handler, failure, may_replace=handler._response_state is INTERRUPTED)
-        if handler._response_state.is_pending or handler._completion is not None:  # still to send or to end
+        if handler._response_state.is_pending or handler._completion is not None:  # still to be sent or ended
             await complete_once(handler, drains=False)
     except (asyncio.CancelledError, GeneratorExit) as exc:
         await give_up(handler, exc)
@@ -95,23 +95,23 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         if request.scope is not None:
             request.scope.has_failed = handler._error is not None
             await request.scope.aclose()
-        del request.handler  # a cycle less for the collector
+        del request.handler  # breaks a reference cycle
     if handler._interrupt is not None:
         raise handler._interrupt
 
 
 def _start(handler: BaseHandler, args: Sequence[bytes], kwargs: Mapping[str, bytes]) -> bool:
-    """Start the clock, take the route's arguments, and return whether something comes before the method.
+    """Set the time limit and the route's arguments; return whether anything runs before the method.
 
     Raises:
-        HTTPError: No handler answers the method, or the arguments cannot be decoded.
+        HTTPError: The handler lacks the method, or the arguments cannot be decoded.
     """
     request = handler.request
     connection = request.connection
     seconds = handler.request_timeout
-    if seconds is None:  # PERF: `_time_limit`, without the call
+    if seconds is None:  # PERF: same as `_time_limit`, without the call
         seconds = handler.application.request_timeout
-    if seconds and seconds < getattr(connection, "swept_from", math.inf):  # else the server's sweep is often enough
+    if seconds and seconds < getattr(connection, "swept_from", math.inf):  # longer limits are checked by the sweep
         set_timer(handler, handler._check_time_limit, seconds)
     if handler.cancel_on_disconnect:
         handler._task = asyncio.current_task()
@@ -130,13 +130,13 @@ def _start(handler: BaseHandler, args: Sequence[bytes], kwargs: Mapping[str, byt
 
 
 async def _prepare(handler: BaseHandler) -> None:
-    """Do all that comes before the method, until something has finished the response."""
+    """Do everything that precedes the method, until a step has finished the response."""
     request = handler.request
     body = request.connection.body
     is_unsafe = request.method not in _SAFE_METHODS
     reads_body = handler._reads_body
     if (is_unsafe or body is not NO_BODY) and not _has_answer(handler):
-        reads_body = handler._stream_request_body = False  # a 405 will follow, whatever the body is
+        reads_body = handler._stream_request_body = False  # a 405 will follow, the body is not needed
     if is_unsafe:
         handler._check_origin()
     stages = handler._run.stages
@@ -146,10 +146,10 @@ async def _prepare(handler: BaseHandler) -> None:
     if body is not NO_BODY and reads_body:
         await take_body(handler, body, limit=handler.max_body_size, spools=handler.spool_body)
     if is_unsafe and reads_body and handler.application.settings.get("xsrf_cookies"):
-        handler.check_xsrf_cookie()  # which may be a field of the body
+        handler.check_xsrf_cookie()  # the token may be a field of the body
     if stages.request and not has_ended:
         _, silent_hook = await handler._run.request(handler, stages.request)
-        _remind(silent_hook)
+        _warn_finished(silent_hook)
     if handler._has_prepare_step and not handler._response_state.is_finished:
         if handler._overrides_prepare:
             await _await_if_needed(handler.prepare())
@@ -159,24 +159,24 @@ async def _prepare(handler: BaseHandler) -> None:
 
 
 def _has_answer(handler: BaseHandler) -> bool:
-    """Return whether the class has the request's method, or a `prepare` that may answer in its place."""
+    """Return whether the class has the request's method, or a `prepare` that may respond instead."""
     return handler._has_prepare_step or handler.request.method in allowed_methods(type(handler))
 
 
 async def _run_before_body(handler: BaseHandler, hooks: tuple[HookCall, ...]) -> bool:
-    """Run the half of the request stage that needs no body; return whether it has ended the stage."""
+    """Run the part of the request stage that needs no body; return whether it has ended the stage."""
     request = handler.request
     request.is_body_ahead = True
     try:
         has_ended, silent_hook = await handler._run.request(handler, hooks)
     finally:
         request.is_body_ahead = False
-    _remind(silent_hook)
+    _warn_finished(silent_hook)
     return has_ended
 
 
 def _begin_method(handler: BaseHandler) -> Awaitable[object] | None:
-    """Call the method and return what is still to be awaited of it."""
+    """Call the method; return an awaitable for its remainder, None if it has returned."""
     result = handler._call_method()
     if handler._run.stages.awaits_after_method and hasattr(result, "send"):
         return _watch(handler, result)
@@ -188,7 +188,7 @@ def _begin_method(handler: BaseHandler) -> Awaitable[object] | None:
 
 
 def _watch(handler: BaseHandler, method: Coroutine[object, object, object]) -> "Watched | None":
-    """Run the coroutine *method* up to where it first waits, and return what waits on; None when it has returned."""
+    """Run the coroutine *method* to its first wait; return an awaitable for the rest, None if it has returned."""
     handler._method_phase = WATCHED
     try:
         waits_for = method.send(None)
@@ -200,14 +200,14 @@ def _watch(handler: BaseHandler, method: Coroutine[object, object, object]) -> "
 
 
 class Watched:
-    """Awaits the method of a request, from where it has waited once, and sees each time that it waits.
+    """An awaitable for the rest of a request's method that acts on each suspension of it.
 
-    What it has finished then, and not awaited, is completed meanwhile.
+    A response that the method has finished without awaiting it is completed during the suspension.
     PERF: asking the loop for its next turn at each `finish()` instead costs 1 us a request (benchmarks, middlewares).
 
     Args:
-        method: Its coroutine.
-        waits_for: What its `send(None)` returned.
+        method: The method's coroutine.
+        waits_for: The result of its `send(None)`.
     """
 
     __slots__ = ("_handler", "_method", "_waits_for")
@@ -228,7 +228,7 @@ class Watched:
                 except GeneratorExit:
                     method.close()
                     raise
-                except BaseException as exc:  # noqa: BLE001  a cancellation, or an error of what was awaited
+                except BaseException as exc:  # noqa: BLE001  a cancellation, or an error of the awaited object
                     waits_for = method.throw(exc)
                 else:
                     waits_for = method.send(sent)
@@ -237,7 +237,7 @@ class Watched:
 
 
 def _take_result(handler: BaseHandler, value: object) -> None:
-    """Deal with what the method returned; a `Completion` was only to be awaited, if at all."""
+    """Use the method's return value; a `Completion` need not be awaited and is ignored."""
     if isinstance(value, Completion) or handler._use_result(value) or not handler._is_debug:
         return
     method = getattr(handler, str(handler.request.method).lower())
@@ -251,7 +251,7 @@ def _take_result(handler: BaseHandler, value: object) -> None:
 
 
 async def _wait_until_finished(handler: BaseHandler) -> None:
-    """Wait for a `finish()` that comes later, from elsewhere; or for the client to go."""
+    """Wait for a later `finish()` by other code, or until the client leaves."""
     if handler._method_phase is WATCHED:
         handler._method_phase = RUNNING
     handler._task = None
@@ -259,7 +259,7 @@ async def _wait_until_finished(handler: BaseHandler) -> None:
     await handler._finish_waiter
 
 
-def _remind(hook: object) -> None:
+def _warn_finished(hook: object) -> None:
     if hook is not None:
         name = getattr(hook, "__qualname__", hook)
         logger.warning("%s finished the response: let it return a true value to say so.", name)

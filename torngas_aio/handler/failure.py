@@ -1,7 +1,7 @@
-"""The built-in answer to a failed request, made from what the handler knows.
+"""The built-in response to a failed request, built from the handler's state.
 
-DEBUG on    source, locals, request, pipeline, routes tried     read in a worker thread; on this machine or by
-                                                                a name in ALLOWED_HOSTS, else as without DEBUG
+DEBUG on    source, locals, request, pipeline, routes tried     built in a worker thread; only for this machine or
+                                                                a host in ALLOWED_HOSTS, else as without DEBUG
 DEBUG off   404.html, error.html of the template directory, else a short page, problem details or text
 """
 
@@ -34,27 +34,27 @@ logger = logging.getLogger("torngas_aio.handler")
 _LOOPBACK = Networks(["127.0.0.0/8", "::1"])
 
 
-_OF_THE_CONTENT = frozenset({"Etag", "Last-Modified", "Cache-Control", "Expires", "Accept-Ranges", "Location"})
+_CONTENT_HEADERS = frozenset({"Etag", "Last-Modified", "Cache-Control", "Expires", "Accept-Ranges", "Location"})
 
 
 def hook_headers(handler: ResponseHandler) -> dict[str, str]:
-    """Return the headers that response hooks have added and that hold for an error page, too; those do not run again.
+    """Return the headers of response hooks that also apply to an error page, because the hooks do not run again.
 
-    Such as those of CORS and security. The request has failed after its response hooks, in its commit for example.
+    Examples are those of CORS and security. The request has failed after its response hooks, such as in its commit.
     """
     fields = handler._fields if handler._full_headers is None else handler._full_headers
     names = [name for name in fields if name not in ADDED_BY_THE_SERVER]
-    return {name: fields[name] for name in names[handler._run.field_count :] if _is_of_any_answer(name, fields[name])}
+    return {name: fields[name] for name in names[handler._run.field_count :] if _applies_to_errors(name, fields[name])}
 
 
-def _is_of_any_answer(name: str, value: str) -> bool:
-    if name in _OF_THE_CONTENT or (name.startswith("Content-") and not name.startswith("Content-Security-Policy")):
+def _applies_to_errors(name: str, value: str) -> bool:
+    if name in _CONTENT_HEADERS or (name.startswith("Content-") and not name.startswith("Content-Security-Policy")):
         return False
-    return value.isascii() and value.isprintable()  # else it may be what could not be sent
+    return value.isascii() and value.isprintable()  # any other value may be the cause of the failure
 
 
 def set_error_headers(handler: ResponseHandler, exc_info: ErrorInfo) -> None:
-    """Set the headers that an error of ours asks for, such as `Retry-After`; *exc_info* as in `write_error_page`."""
+    """Set the headers of an error of ours, such as `Retry-After`; *exc_info* as in `write_error_page`."""
     seen: set[str] = set()
     for name, value in error_headers(exc_info[1] if exc_info else None):
         (handler.add_header if name.lower() in seen else handler.set_header)(name, value)
@@ -62,7 +62,7 @@ def set_error_headers(handler: ResponseHandler, exc_info: ErrorInfo) -> None:
 
 
 def reason_of(kwargs: dict[str, Any]) -> str | None:
-    """Return the reason phrase that `send_error` was given, an error's own before another; None for the standard's."""
+    """Return the reason phrase for `send_error`: the error's own, else the given one; None for the standard's."""
     exc_info = kwargs.get("exc_info")
     error = exc_info[1] if exc_info else None
     given: str | None = kwargs.get("reason")
@@ -70,10 +70,10 @@ def reason_of(kwargs: dict[str, Any]) -> str | None:
 
 
 async def write_error_page(handler: ResponseHandler, status: int, exc_info: ErrorInfo) -> None:
-    """Write the built-in answer to an error of *handler*.
+    """Write the built-in response to an error of *handler*.
 
     Args:
-        exc_info: The error as `sys.exc_info()` gives it, None when none was raised.
+        exc_info: The error in the form of `sys.exc_info()`, None if none was raised.
     """
     answer = await _error_answer(handler, status, exc_info, handler._error_accept())
     handler.set_header("Content-Type", answer.content_type)
@@ -83,7 +83,7 @@ async def write_error_page(handler: ResponseHandler, status: int, exc_info: Erro
 
 
 async def _error_answer(handler: ResponseHandler, status: int, exc_info: ErrorInfo, accept: str) -> ErrorAnswer:
-    if handler._is_debug and _may_see_inside(handler.request):
+    if handler._is_debug and _may_show_debug(handler.request):
         return await anyio.to_thread.run_sync(_debug_answer, handler, status, exc_info, accept)
     if wants_html(accept):
         render = functools.partial(_render, handler)
@@ -94,11 +94,11 @@ async def _error_answer(handler: ResponseHandler, status: int, exc_info: ErrorIn
     return render_error(handler=handler, status=status, reason=handler._reason, exc_info=exc_info, accept=accept)
 
 
-def _may_see_inside(request: Request) -> bool:
-    """Whether the debug page may be shown: to this machine by a name of its own, or by a name in ALLOWED_HOSTS.
+def _may_show_debug(request: Request) -> bool:
+    """Return whether the debug page may be shown: to this machine by a local name, or for a host in ALLOWED_HOSTS.
 
-    Other machines could reach a server that listens on all addresses, and any page that is open in a browser could
-    reach this one by a name that its owner has pointed at it (DNS rebinding).
+    Without the first rule, other machines could reach a server that listens on all addresses. Without the second, a web
+    page could reach this one under a name that its owner resolves to this machine (DNS rebinding).
     """
     host = parse_host(request.host or "")
     if host is None:
@@ -116,7 +116,7 @@ def _may_see_inside(request: Request) -> bool:
 
 
 async def _render(handler: ResponseHandler, name: str, values: Mapping[str, object]) -> bytes:
-    """Render an error page of the project's; one that is not there is looked for once."""
+    """Render an error page of the project; a missing template is remembered."""
     absent = handler.application.absent_pages
     key = (loader_key(handler), name)
     if key in absent:
@@ -133,7 +133,7 @@ async def _render(handler: ResponseHandler, name: str, values: Mapping[str, obje
 def _debug_answer(handler: ResponseHandler, status: int, exc_info: ErrorInfo, accept: str) -> ErrorAnswer:
     application = handler.application
     hooks = list(application.pipeline.describe(handler._run.stages))
-    is_unrouted = status == 404 and hasattr(handler, "_error_status")  # an ErrorHandler's
+    is_unrouted = status == 404 and hasattr(handler, "_error_status")  # set by ErrorHandler
     return render_error(
         handler=handler,
         status=status,
@@ -149,7 +149,7 @@ def _debug_answer(handler: ResponseHandler, status: int, exc_info: ErrorInfo, ac
 
 
 def _pipeline_of(handler: ResponseHandler, hooks: Sequence[Hook]) -> list[str]:
-    """One line for each hook, in order, with the handler's method in its place."""
+    """Return one line for each hook, in order, with the handler's method in its place."""
     lines = [_line(hook.stage, hook) for hook in hooks]
     before = sum(hook.stage in {"init", "call", "request"} for hook in hooks)
     lines.insert(before, _line("handler", _method_of(handler)))
@@ -157,7 +157,7 @@ def _pipeline_of(handler: ResponseHandler, hooks: Sequence[Hook]) -> list[str]:
 
 
 def _failed_at(handler: ResponseHandler, hooks: Sequence[Hook], exc_info: ErrorInfo) -> str | None:
-    """The hook, else the handler's method, that the traceback leads through; None when neither."""
+    """Return the line of the hook or the handler's method in the traceback; None if neither is in it."""
     codes = set(_codes_of(exc_info[2] if exc_info else None))
     for hook in hooks:
         if _code_of(hook.call) in codes:
@@ -182,6 +182,6 @@ def _codes_of(traceback: TracebackType | None) -> Iterator[CodeType | None]:
 
 
 def _code_of(function: Any) -> object:
-    """The code that *function* runs, decorators taken off; something unequal to all code where it has none."""
+    """Return the code object of *function* without decorators; if there is none, a value unequal to any code."""
     found: object = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", function)
     return found

@@ -2,7 +2,7 @@
 
     request ─► feed_delegate ─► headers_received, data_received, finish ─► make_foreign_handler ─► Tornado's own run
 
-The call hooks have run before; no other hook does.
+Only the call hooks apply to these requests; they have run before.
 """
 
 # pyright: reportPrivateUsage=false
@@ -28,10 +28,10 @@ logger = logging.getLogger("torngas_aio.application")
 
 
 async def feed_delegate(delegate: HTTPMessageDelegate, request: Request, handler_class: Any) -> None:
-    """Hand the request to a delegate of Tornado's interface, body and all.
+    """Pass the request to a delegate of Tornado's interface, including its body.
 
     Args:
-        handler_class: The handler behind the delegate: its `max_body_size` counts; None where it is unknown.
+        handler_class: The handler behind the delegate, for its `max_body_size`; None if unknown.
     """
     connection = request.connection
     limit = getattr(handler_class, "max_body_size", None)
@@ -62,7 +62,7 @@ async def feed_delegate(delegate: HTTPMessageDelegate, request: Request, handler
 
 
 def make_foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwargs: Any) -> web.RequestHandler:
-    """Return a handler of plain Tornado, with our `Allow`; its request's resources close when its method returns."""
+    """Return a plain Tornado handler with our `Allow` header; the request's resources close when its method returns."""
     handler = target_class(*args, **kwargs)
     set_status = handler.set_status
 
@@ -74,7 +74,7 @@ def make_foreign_handler(target_class: type[web.RequestHandler], *args: Any, **k
     async def execute_and_close(execute: Callable[..., Awaitable[None]], *args: Any, **kwargs: Any) -> None:
         try:
             await execute(*args, **kwargs)
-        except BaseException as exc:  # Tornado's own run answers errors that are an `Exception`
+        except BaseException as exc:  # Tornado's `_execute` handles only `Exception`
             if is_imposed(exc):
                 raise
             answer_exception(handler, exc)
@@ -89,7 +89,7 @@ def make_foreign_handler(target_class: type[web.RequestHandler], *args: Any, **k
 
 
 def _refuses(handler_class: type[web.RequestHandler] | None, method: str) -> bool:
-    """Whether a handler of plain Tornado answers 405 whatever the body is."""
+    """Return whether a plain Tornado handler responds with 405 without needing the body."""
     return (
         handler_class is not None
         and handler_class.prepare is web.RequestHandler.prepare

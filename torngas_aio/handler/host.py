@@ -1,4 +1,4 @@
-"""`HostApplication`: what a handler asks of the application that made it."""
+"""`HostApplication`: the attributes of an application that its handlers use."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -16,11 +16,11 @@ from torngas_aio.template import TemplateLoader
 __all__ = ["HostApplication", "LoaderKey"]
 
 LoaderKey = tuple[str, Callable[..., object], int]
-"""Directory, `create_template_loader` of the class, and the id of the configuration."""
+"""Directory, the class's `create_template_loader`, and the id of the configuration."""
 
 
 class HostApplication(web.Application):
-    """A `tornado.web.Application` with a pipeline; `torngas_aio.application.Application` sets and documents these."""
+    """A `tornado.web.Application` with a pipeline; `application.Application` sets and documents these attributes."""
 
     awaits_modules: bool
     broadcast: Callable[..., Coroutine[object, None, int]]

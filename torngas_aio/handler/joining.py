@@ -1,6 +1,6 @@
-"""Which WebSockets of this process have joined which channel.
+"""The WebSockets of this process that have joined channels.
 
-One subscription and one task for each channel, however many sockets have joined it: a message is framed once.
+Each channel has one subscription and one task, however many sockets have joined it: a message is framed once.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class _JoinedChannel:
     """The sockets that have joined one channel, and the task that sends to them."""
 
     def __init__(self, channels: BaseChannels, name: str, broadcast: Callable[..., Awaitable[int]]) -> None:
-        self.sockets: dict[ResponseHandler, str] = {}  # with the member that each is, "" before it is present
+        self.sockets: dict[ResponseHandler, str] = {}  # with the member of each, "" until it is present
         self.channels = channels
         self._subscription: Subscription = channels.subscribe(name)
         self._broadcast = broadcast
@@ -35,27 +35,27 @@ class _JoinedChannel:
         async with self._lock:
             if self._task is None:
                 await self._subscription.__aenter__()
-                self._task = asyncio.create_task(self._send_on(), name="channel to sockets")
+                self._task = asyncio.create_task(self._forward_messages(), name="channel to sockets")
 
     async def aclose(self) -> None:
         await self._subscription.aclose()
         if self._task is not None and self._task is not asyncio.current_task():
             await asyncio.wait([self._task])
 
-    async def _send_on(self) -> None:
+    async def _forward_messages(self) -> None:
         async for message in self._subscription:
             if not message.is_gap:
                 try:
                     await self._broadcast(self.sockets, message.text)
-                except Exception:  # a boundary: one message that cannot be sent must not end the others
+                except Exception:  # a boundary: a message that cannot be sent must not end the subscription
                     logger.exception("A message of channel %r could not be sent to its sockets.", message.channel)
 
 
 async def join_channel(handler: ResponseHandler, channels: BaseChannels, name: str, member: str) -> None:
-    """Have the messages of *name* sent to the socket of *handler*, and *member* present there.
+    """Send the messages of *name* to the socket of *handler*, and make *member* present there.
 
     Raises:
-        Unavailable: The channels' store does not answer; the socket has not joined.
+        Unavailable: The channels' store does not respond; the socket has not joined.
     """
     joined = _joined_by_loop.setdefault(asyncio.get_running_loop(), {})
     key = (id(channels), name)
@@ -67,18 +67,18 @@ async def join_channel(handler: ResponseHandler, channels: BaseChannels, name: s
         await channel.open()
         if not channel.sockets.get(handler):
             await channels.presence.enter(name, member)
-            if channel.sockets.get(handler) != "":  # it has left meanwhile, or has joined twice at a time
+            if channel.sockets.get(handler) != "":  # it has left in the meantime, or joins twice concurrently
                 await channels.presence.leave(name, member)
             else:
                 channel.sockets[handler] = member
     except BaseException:
-        await _take_out(joined, key, handler)
+        await _remove_socket(joined, key, handler)
         raise
 
 
 async def leave_channel(handler: ResponseHandler, channels: BaseChannels, name: str) -> None:
     """Undo `join_channel`."""
-    await _take_out(_joined_by_loop.get(asyncio.get_running_loop(), {}), (id(channels), name), handler)
+    await _remove_socket(_joined_by_loop.get(asyncio.get_running_loop(), {}), (id(channels), name), handler)
 
 
 async def leave_channels(handler: ResponseHandler) -> None:
@@ -86,10 +86,10 @@ async def leave_channels(handler: ResponseHandler) -> None:
     joined = _joined_by_loop.get(asyncio.get_running_loop())
     if joined:
         for key in [key for key, channel in joined.items() if handler in channel.sockets]:
-            await _take_out(joined, key, handler)
+            await _remove_socket(joined, key, handler)
 
 
-async def _take_out(joined: _JoinedChannels, key: tuple[int, str], handler: ResponseHandler) -> None:
+async def _remove_socket(joined: _JoinedChannels, key: tuple[int, str], handler: ResponseHandler) -> None:
     channel = joined.get(key)
     if channel is not None:
         member = channel.sockets.pop(handler, "")

@@ -3,7 +3,7 @@
     hooks > guards > method ── scope ──► application(scope, receive, send)
     handshake > websocket.connect > websocket.accept > 101 > messages one at a time
 
-What the application receives and sends is in `mounted_exchange`. SPEC: ASGI 3.0, HTTP and WebSocket 2.5.
+For the application's requests and responses see `mounted_exchange`. SPEC: ASGI 3.0, HTTP and WebSocket 2.5.
 """
 
 # pyright: reportPrivateUsage=false
@@ -27,20 +27,20 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class MountHandler(WebSocketHandler):
-    """What a `mount` puts into the URL table.
+    """The handler that a `mount` adds to the URL table.
 
     Attributes:
-        mount: What `application.mounts` has the running application of.
+        mount: The key of the running application in `application.mounts`.
     """
 
     use_etag = False
-    _reads_body = False  # the application asks for its parts
+    _reads_body = False  # the application receives it in parts
 
     def initialize(self, mount: Any, root: re.Pattern[str]) -> None:
-        """Take the route's keywords.
+        """Store the route's keywords.
 
         Args:
-            mount: What `application.mounts` has the running application of.
+            mount: The key of the running application in `application.mounts`.
             root: Matches the part of the path under which the application is mounted.
         """
         self.mount = mount
@@ -49,7 +49,7 @@ class MountHandler(WebSocketHandler):
         self.max_body_size = mount.max_body_size
 
     @property
-    def is_socket(self) -> bool:  # type: ignore[override]  # of each request here
+    def is_socket(self) -> bool:  # type: ignore[override]  # depends on the request here
         """Whether this is the handshake of a WebSocket."""
         return self.request.method == "GET" and self.request.headers.get("Upgrade", "").lower() == "websocket"
 
@@ -70,9 +70,9 @@ class MountHandler(WebSocketHandler):
     head = post = put = patch = delete = options = _answer
 
     def check_xsrf_cookie(self) -> None:
-        """Leave tokens to the application, which has its own; other sites are refused by `_check_origin`."""
+        """Leave tokens to the application, which has its own; `_check_origin` refuses other sites."""
 
-    def _check_origin(self) -> None:  # before any hook, whatever `cross_origin_protection` says
+    def _check_origin(self) -> None:  # before any hook, independent of `cross_origin_protection`
         if self.mount.allows_cross_site:
             return
         error = cross_origin_fault(self)
@@ -80,10 +80,10 @@ class MountHandler(WebSocketHandler):
             raise HTTPError(403, "%s", error)
 
     def _check_path(self) -> None:
-        """Refuse a path that HTTP modules, which see it as it was sent, may take for another one than the application.
+        """Refuse a path that HTTP modules, which see it undecoded, may match differently from the application.
 
         Raises:
-            HTTPError: 400: decoded or normalized, the path matches other expressions of ROUTE_MODULES.
+            HTTPError: 400: decoded or normalized, the path matches other patterns of ROUTE_MODULES.
         """
         pipeline = self.application.pipeline
         sent = self.request.path
@@ -148,28 +148,28 @@ class MountHandler(WebSocketHandler):
         return self._exchange.subprotocol if self._exchange.subprotocol in subprotocols else None
 
     def open(self, *args: str, **kwargs: str) -> None:
-        """Tell the application that its socket is open."""
+        """Notify the application that its socket is open."""
         self._exchange.is_open.set_result(None)
 
     async def on_message(self, message: str | bytes) -> None:
-        """Hand *message* to the application; returns when that has taken it."""
+        """Pass *message* to the application; return when it has received it."""
         await self._exchange.give(message)
 
     def on_close(self) -> None:
-        """Tell the application that the client has gone, from a request as well."""
+        """Notify the application that the client has gone, also of a plain request."""
         if self._exchange is not None:
             self._exchange.leave()
 
 
 class _Handshake:
-    """Has the application answer a handshake that Tornado's `get` has found good."""
+    """A valid handshake, checked by Tornado's `get`, that the application accepts or refuses."""
 
     def __init__(self, handshake: object) -> None:
         self._handshake = handshake
 
     async def accept_connection(self, handler: MountHandler) -> None:
         """Serve the socket until it closes and the application has ended."""
-        handler.ws_connection = None  # until there is one
+        handler.ws_connection = None  # until the socket is open
         running = handler._application()
         handler._exchange = SocketExchange(handler)
         await handler._exchange.run(running, self._handshake)

@@ -1,7 +1,7 @@
-"""What a mounted ASGI application receives and sends: one request and its response, or one WebSocket.
+"""Messages of a mounted ASGI application: one request and its response, or one WebSocket.
 
-request body   ◄── receive, a part when the application asks for it
-response       ◄── send, which returns when the client has taken enough
+request body   ◄── receive, one part per call
+response       ◄── send, which returns when the client has read enough
 """
 
 import asyncio
@@ -48,16 +48,16 @@ class HTTPExchange:
         self._body_refusal: BodyError | None = None
         self._has_body = self._has_begun = self.is_finished = False
         self._chunk = b""  # read for a `receive` that was cancelled
-        self._size = 0  # of what was received
+        self._size = 0  # bytes received
         self._length = parse_whole(handler.request.headers.get("Content-Length", ""))
 
     async def run(self, running: Running) -> None:
-        """Have the application answer.
+        """Run the application.
 
         Raises:
-            BodyError: The request's body was refused, whatever the application made of that.
-            ClientGone: The client has gone, whatever the application made of that.
-            RuntimeError: The application has returned without a whole response.
+            BodyError: The request's body was refused; takes precedence over the application's own error.
+            ClientGone: The client has gone; takes precedence over the application's own error.
+            RuntimeError: The application has returned without a complete response.
         """
         handler = self._handler
         try:
@@ -65,7 +65,7 @@ class HTTPExchange:
         except Exception as exc:
             if self._body_refusal is not None and not self.is_finished:
                 raise self._body_refusal from None
-            if self._gone.is_set() and _comes_of_leaving(exc):
+            if self._gone.is_set() and _is_failed_send(exc):
                 raise ClientGone("The client closed the connection.") from exc
             raise
         if self._gone.is_set() and not self.is_finished:
@@ -78,14 +78,14 @@ class HTTPExchange:
         self._gone.set()
 
     async def receive(self) -> Message:
-        """Return the next part of the body, then the client's end."""
+        """Return the next part of the body, then the client's disconnection."""
         if not self._has_body and not self._gone.is_set():
             body = self._handler.request.connection.body
             try:
                 if not self._chunk:
                     self._chunk = await arrived(self._handler, body.read_chunk())
                     self._size += len(self._chunk)
-                # The last part says so itself: some applications ask for no further one.
+                # `more_body` is already False for the last part: some applications call `receive` no further.
                 self._has_body = not self._chunk or (self._size == self._length and not await body.read_chunk())
             except ClientGone:
                 self.leave()
@@ -99,7 +99,7 @@ class HTTPExchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Send a part of the response; returns when the client has taken enough.
+        """Send a part of the response; return when the client has read enough.
 
         Raises:
             OSError: The client has gone.
@@ -151,16 +151,16 @@ class SocketExchange:
         self._task: asyncio.Task[None] | None = None
         self._message: Message | None = {"type": "websocket.connect"}
         self._taken: asyncio.Future[None] = loop.create_future()
-        self._stirred = asyncio.Event()
-        self._stirred.set()
+        self._is_readable = asyncio.Event()
+        self._is_readable.set()
         self._is_gone = False
 
     async def run(self, running: Running, handshake: Any) -> None:
-        """Have the application accept or refuse the socket, and serve it.
+        """Let the application accept or refuse the socket, and serve it.
 
         Raises:
             HTTPError: 403: the application refuses it.
-            RuntimeError: The application has returned without a word.
+            RuntimeError: The application has returned without a message.
         """
         task = self._task = asyncio.create_task(self._run(running))
         try:
@@ -180,23 +180,23 @@ class SocketExchange:
     def leave(self) -> None:
         """Note that the client has gone, or that there is no socket."""
         self._is_gone = True
-        self._stirred.set()
+        self._is_readable.set()
         if not self.is_open.done():
             self.is_open.set_exception(StreamClosedError())
-            self.is_open.exception()  # seen: the application may not wait
+            self.is_open.exception()  # retrieved: the application may not await it
 
     async def give(self, message: str | bytes) -> None:
-        """Have the application receive *message*; returns when it has, or has ended."""
+        """Pass *message* to the application; return when it has received it, or has ended."""
         key = "text" if isinstance(message, str) else "bytes"
         self._message = {"type": "websocket.receive", key: message}
         self._taken = asyncio.get_running_loop().create_future()
-        self._stirred.set()
+        self._is_readable.set()
         assert self._task is not None
         await asyncio.wait((self._taken, self._task), return_when=asyncio.FIRST_COMPLETED)
 
     async def receive(self) -> Message:
         """Return the next message."""
-        await self._stirred.wait()
+        await self._is_readable.wait()
         message, self._message = self._message, None
         if message is None:
             code = self._handler.close_code
@@ -205,11 +205,11 @@ class SocketExchange:
         if not self._taken.done():
             self._taken.set_result(None)
         if not self._is_gone:
-            self._stirred.clear()
+            self._is_readable.clear()
         return message
 
     async def send(self, message: Message) -> None:
-        """Do what *message* asks for; returns when the client has taken enough.
+        """Process *message*; return when the client has read enough.
 
         Raises:
             OSError: The client has gone.
@@ -256,7 +256,7 @@ class SocketExchange:
             raise StreamClosedError from exc
 
     async def _run(self, running: Running) -> None:
-        """Run the application; what it raises once the socket is open closes that with 1011."""
+        """Run the application; an exception after the socket is open closes it with 1011."""
         handler = self._handler
         code = 1000
         try:
@@ -271,8 +271,8 @@ class SocketExchange:
             handler.close(code)
 
 
-def _comes_of_leaving(error: BaseException | None) -> bool:
-    """Whether the application raised *error* because it could not send: Starlette makes an error of its own of that."""
+def _is_failed_send(error: BaseException | None) -> bool:
+    """Return whether *error* was caused by a failed send; Starlette wraps it in an exception of its own."""
     while error is not None:
         if isinstance(error, StreamClosedError):
             return True

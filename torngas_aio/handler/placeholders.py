@@ -1,6 +1,6 @@
-"""Stand-ins for the session and the flash messages of `BaseHandler` where a project has not set them up.
+"""Placeholders for the session and the flash messages of `BaseHandler` in a project that has not set them up.
 
-Using one raises, and says what is missing.
+Using one raises an error that explains what is missing.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["FlashPart", "SessionPart"]
 
 
 class SessionPart:
-    """Stands on the class where SessionMiddleware has set nothing on the handler, and says why."""
+    """A class attribute that is used if SessionMiddleware has not set one on the handler; raises an explanation."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -31,13 +31,13 @@ class SessionPart:
 
 
 class FlashPart:
-    """Stands on the class where `FlashMessageMixIn` is not a base of it, and says so; else finds the mixin's method."""
+    """A class attribute that returns the method of `FlashMessageMixIn`, if that is a base; otherwise it raises."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, handler: Any, owner: type) -> Any:
-        for base in owner.__mro__:  # the mixin may stand behind the handler
+        for base in owner.__mro__:  # the mixin may come after the handler in the bases
             found = vars(base).get(self._name, self)
             if found is not self:
                 return found.__get__(handler, owner)

@@ -1,8 +1,8 @@
-"""Parts of files: which bytes a `Range` asks for, and how they are sent.
+"""Parts of files: parsing `Range`, and sending the bytes.
 
 wanted_span   Range, If-Range, size ──► start and end
 announce_span  start and end ──► status and headers
-send_span     by the system (`sendfile`) on plain connections of our own server, else in pieces read in threads
+send_span     by `sendfile` on plain connections of our own server, else in pieces read in threads
 """
 
 # pyright: reportPrivateUsage=false
@@ -18,19 +18,19 @@ from torngas_aio.utils.numbers import parse_whole
 __all__ = ["Span", "announce_span", "send_part", "send_span", "wanted_span"]
 
 Span = tuple[int, int]
-"""Where a part begins, and where what follows it begins."""
+"""The first byte of a part, and the one after its last."""
 
-_PIECE = 256 * 1024  # bytes that are read in a thread at once
+_PIECE = 256 * 1024  # bytes read in one call of a thread
 
 
 def announce_span(handler: ResponseHandler, span: Span | None, size: int) -> bool:
-    """Set the status and headers for *span* of *size* bytes; return False where there is none, which is 416."""
+    """Set the status and headers for *span* of *size* bytes; return False for no span, which is 416."""
     if span is None:
         handler.set_status(416)
         handler.set_header("Content-Range", f"bytes */{size}")
         return False
     start, end = span
-    if end - start != size:  # a client that asks for all of it as a range gets 200, as from Tornado
+    if end - start != size:  # a range that covers the whole file gets 200, as in Tornado
         handler.set_status(206)
         handler.set_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
     handler.set_header("Content-Length", str(end - start))
@@ -40,12 +40,12 @@ def announce_span(handler: ResponseHandler, span: Span | None, size: int) -> boo
 def wanted_span(
     header: str, size: int, validator: str | None = None, current: tuple[str | None, str | None] = (None, None)
 ) -> Span | None:
-    """Return what is asked for of *size* bytes; None where there is none of it. SPEC: RFC 9110 14.1.2
+    """Return the requested part of *size* bytes; None if the range is beyond them. SPEC: RFC 9110 14.1.2
 
     Args:
-        header: The Range; one that is not a single range of bytes is ignored.
+        header: The Range; anything but a single range of bytes is ignored.
         validator: The If-Range.
-        current: Etag and Last-Modified of the file as it is.
+        current: Current Etag and Last-Modified of the file.
     """
     wanted = _range_of(header)
     if wanted is None or not _is_current(validator, *current):
@@ -59,7 +59,7 @@ def wanted_span(
 
 
 def _is_current(validator: str | None, etag: str | None, modified: str | None) -> bool:
-    """Whether If-Range, where given, names the file as it is. SPEC: RFC 9110 13.1.5"""
+    """Return whether If-Range, if given, matches the current file. SPEC: RFC 9110 13.1.5"""
     if validator is None:
         return True
     validator = validator.strip()
@@ -67,9 +67,9 @@ def _is_current(validator: str | None, etag: str | None, modified: str | None) -
 
 
 def _range_of(header: str) -> tuple[int | None, int | None] | None:
-    """Return first and last byte of *header* where it is one range of bytes, None where it is to be ignored.
+    """Return first and last byte of *header* if it is one range of bytes, None if it is to be ignored.
 
-    SPEC: RFC 9110 14.2. Tornado would also take signs, underscores, other digits.
+    SPEC: RFC 9110 14.2. Tornado would also accept signs, underscores, other digits.
     """
     unit, _, text = header.partition("=")
     first, dash, last = text.partition("-")
@@ -83,20 +83,20 @@ def _range_of(header: str) -> tuple[int | None, int | None] | None:
 async def send_span(
     handler: ResponseHandler, source: OpenFile, start: int, end: int, *, by_system: bool = True
 ) -> None:
-    """Send the bytes from *start* to *end* as the body; `Content-Length` is set before.
+    """Send the bytes from *start* to *end* as the body; `Content-Length` must be set before.
 
     Args:
-        by_system: Whether `sendfile` may be used; it may block where the file system is slow.
+        by_system: Whether `sendfile` may be used; it may block on a slow file system.
     """
     connection: Any = handler.request.connection
     if by_system and connection.can_send_files and not _is_transformed(handler):
         await handler.flush()
-        if not handler._finished:  # by an error page, in place of the file
+        if not handler._finished:  # by an error page
             await connection.send_file(source.descriptor, start, end - start)
         return
     while start < end and not handler._finished:
         chunk = await anyio.to_thread.run_sync(source.read, min(end - start, _PIECE), start)
-        if not chunk:  # cut off meanwhile: what was promised cannot be sent, which `finish` answers for
+        if not chunk:  # the file was truncated in the meantime: `finish` reports the missing bytes
             return
         start += len(chunk)
         await send_part(handler, chunk)

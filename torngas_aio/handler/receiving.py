@@ -1,4 +1,4 @@
-"""How the body of a request gets to its handler: at once, into a temporary file, or part by part."""
+"""Reading a request's body for its handler: at once, into a temporary file, or in parts."""
 
 # pyright: reportPrivateUsage=false
 
@@ -17,17 +17,17 @@ __all__ = ["arrived", "receive", "take_body"]
 
 
 def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools: bool) -> Awaitable[None]:
-    """Read *body* for the method, unless the handler takes it part by part; to be awaited.
+    """Read *body* for the method, unless the handler reads it in parts; return an awaitable.
 
-    PERF: no coroutine for a body that has arrived (benchmarks, form).
+    PERF: no coroutine if the body has arrived already (benchmarks, form).
 
     Args:
-        limit: The largest body in bytes; None: the server's.
-        spools: Keep a large one in a temporary file.
+        limit: The largest body in bytes; None: the server's limit.
+        spools: Keep a large body in a temporary file.
 
     Raises:
-        BodyError: It is too large, broken, or did not arrive in time.
-        ClientGone: The client left before all of it had arrived.
+        BodyError: It is too large, malformed, or did not arrive in time.
+        ClientGone: The client left before the end of the body.
     """
     if limit is not None:
         handler.request.connection.set_max_body_size(limit)
@@ -42,7 +42,7 @@ def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools:
 
 
 async def receive(handler: ResponseHandler) -> None:
-    """Hand the body to `data_received`, part by part; raises as `take_body`."""
+    """Pass the body to `data_received` in parts; raises as `take_body`."""
     body = handler.request.connection.body
     while chunk := await arrived(handler, body.read_chunk()):
         result = handler.data_received(chunk)
@@ -57,7 +57,7 @@ async def _read(handler: ResponseHandler, body: Any) -> None:
 async def _spool(handler: ResponseHandler, body: Any) -> None:
     request = handler.request
     headers = request.header_view
-    is_unpacked = headers.get("X-Consumed-Content-Encoding", "")  # to more bytes than were announced, or to fewer
+    is_unpacked = headers.get("X-Consumed-Content-Encoding", "")  # Content-Length is then not the size of the body
     spool = Spool(announced=0 if is_unpacked else parse_whole(headers.get("Content-Length", "")) or 0)
     scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
     while chunk := await arrived(handler, body.read_chunk()):
@@ -66,7 +66,7 @@ async def _spool(handler: ResponseHandler, body: Any) -> None:
 
 
 async def arrived(handler: ResponseHandler, reading: Awaitable[bytes]) -> bytes:
-    """Return what *reading* gives; the time until then is the client's, and does not count."""
+    """Return the result of *reading*; the time until then does not count for the time limit."""
     handler._method_phase = RECEIVING
     try:
         return await reading

@@ -1,9 +1,9 @@
-"""The answer to a request that failed, was cancelled or has lost its client.
+"""The response to a request that failed, was cancelled or has lost its client.
 
-error       exception hooks > error page, which replaces a response that has not left
-unsent      a response whose head cannot be made: error page > plain text > connection cut
-cancelled   a bare 503 where nothing was sent yet > endcall hooks
-closed      the connection is cut; nothing is awaited any more
+error       exception hooks > error page, which replaces a response whose head has not been sent
+unsent      a response with an invalid head: error page > plain text > connection aborted
+cancelled   a bare 503 if nothing was sent yet > endcall hooks
+closed      the connection is aborted; nothing is awaited any more
 """
 
 # pyright: reportPrivateUsage=false
@@ -39,10 +39,10 @@ _AFTERWARDS_SECONDS = 5.0
 
 
 async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_replace: bool = False) -> None:
-    """Run the exception hooks for *exc* and answer it, unless an answer is settled already.
+    """Run the exception hooks for *exc* and respond to it, unless a response is settled already.
 
     Args:
-        may_replace: The error came from the completion itself, whose answer it replaces.
+        may_replace: The error was raised by the completion of the response, which it replaces.
     """
     if isinstance(exc, (ClientGone, StreamClosedError)):
         logger.debug("The client left %s.", handler._request_summary())
@@ -75,20 +75,20 @@ def _log_cut(handler: ResponseHandler, exc: BaseException) -> None:
 
 
 async def answer_unsent(handler: ResponseHandler, exc: BaseException) -> None:
-    """Answer in place of a response whose head could not be made: an error page, else a plain text."""
+    """Replace a response whose head is invalid by an error page, else by a plain text."""
     handler._failed_sends += 1
     handler._new_cookie = None  # part of what could not be sent
     if handler._failed_sends == 1 or handler._response_state.has_head:
         await answer_error(handler, exc, may_replace=True)
     elif handler._failed_sends == 2:
         logger.error("The error page of %s could not be sent.", type(handler).__qualname__, exc_info=exc)
-        _answer_plainly(handler, 500)
+        _respond_plainly(handler, 500)
     else:
         await _end_without_answer(handler)
 
 
 async def report_error(handler: ResponseHandler, exc: BaseException) -> None:
-    """Tell the exception hooks, then the log unless a hook has dealt with it: answered, or ended the stage."""
+    """Run the exception hooks, then log the error unless a hook has responded or ended the stage."""
     handler._note_interrupt(exc)
     if not handler._response_state.is_finished and not handler._response_state.has_head:
         handler._write_buffer = []
@@ -104,7 +104,7 @@ async def report_error(handler: ResponseHandler, exc: BaseException) -> None:
 
 
 def cut_off(handler: ResponseHandler) -> None:
-    """Close the connection where its response is not complete: nothing can be sent any more."""
+    """Abort the connection if its response is incomplete: nothing more can be sent."""
     handler._response_state = handler._response_state.after["release"]
     handler._deferred = None
     connection = handler.request.connection
@@ -113,7 +113,7 @@ def cut_off(handler: ResponseHandler) -> None:
 
 
 async def give_up(handler: ResponseHandler, exc: BaseException) -> None:
-    """End a request whose task was cancelled: no hook may hold it up, nothing may stay open."""
+    """End a request whose task was cancelled: hooks have a time limit, and every resource is closed."""
     if isinstance(exc, GeneratorExit):
         _abandon(handler)
         return
@@ -139,7 +139,7 @@ async def give_up(handler: ResponseHandler, exc: BaseException) -> None:
 def _log_error(handler: ResponseHandler, exc: BaseException) -> None:
     try:
         handler.log_exception(type(exc), exc, exc.__traceback__)
-    except BaseException as failure:  # a boundary: the client is still to be answered
+    except BaseException as failure:  # a boundary: the client still needs a response
         handler._note_interrupt(failure)
         logger.exception("log_exception() of %s failed.", type(handler).__qualname__)
 
@@ -147,22 +147,22 @@ def _log_error(handler: ResponseHandler, exc: BaseException) -> None:
 def _send_error_page(handler: ResponseHandler, exc: BaseException) -> None:
     if handler._makes_error_page:  # this error is the error page's own
         logger.error("The error page of %s failed.", type(handler).__qualname__)
-        _answer_plainly(handler, 500)
+        _respond_plainly(handler, 500)
         return
     try:
         handler.send_error(_status_of(exc), exc_info=(type(exc), exc, exc.__traceback__))
         handler._makes_error_page = handler._deferred is not None
-    except BaseException as failure:  # a boundary: the client is still to be answered
+    except BaseException as failure:  # a boundary: the client still needs a response
         handler._note_interrupt(failure)
         logger.exception("The error page of %s failed.", type(handler).__qualname__)
         if handler._response_state.has_head:
             cut_off(handler)
         else:
-            _answer_plainly(handler, _status_of(exc))
+            _respond_plainly(handler, _status_of(exc))
 
 
-def _answer_plainly(handler: ResponseHandler, status: int) -> None:
-    """Settle the shortest answer there is."""
+def _respond_plainly(handler: ResponseHandler, status: int) -> None:
+    """Settle a plain-text response with only the status."""
     handler._response_state = handler._response_state.after["reopen"]
     handler.clear()
     handler._deferred = None
@@ -172,14 +172,14 @@ def _answer_plainly(handler: ResponseHandler, status: int) -> None:
 
 
 async def _end_without_answer(handler: ResponseHandler) -> None:
-    """Cut the connection and run the endcall hooks, where an answer is impossible."""
+    """Abort the connection and run the endcall hooks, if no response can be sent."""
     cut_off(handler)
     if handler._response_state is not ENDED:
         await run_afterwards(handler)
 
 
 def _abandon(handler: ResponseHandler) -> None:
-    """End a request whose coroutine is closed from outside: nothing can be awaited, so nothing is answered."""
+    """End a request whose coroutine is closed from outside: nothing can be awaited, so no response is sent."""
     if handler._next_turn is not None:
         handler._next_turn.cancel()
     with suppress(RuntimeError):  # the loop has been closed
@@ -190,9 +190,9 @@ def _abandon(handler: ResponseHandler) -> None:
 
 
 def _as_http_error(exc: BaseException) -> BaseException:
-    """Turn what the request itself caused into the status it deserves."""
+    """Convert errors caused by the request itself to the matching HTTP error."""
     if isinstance(exc, httputil.HTTPInputError):
-        error: HTTPError = exception.HTTPError(400, "%s", exc)  # the client is told what was wrong with its form
+        error: HTTPError = exception.HTTPError(400, "%s", exc)  # the message is shown to the client
     elif isinstance(exc, BodyError):
         error = exception.HTTPError(exc.status, "%s", exc)
     elif isinstance(exc, BaseError) and _status_of(exc) < 500:
@@ -205,7 +205,7 @@ def _as_http_error(exc: BaseException) -> BaseException:
 
 def _status_of(exc: BaseException) -> int:
     if isinstance(exc, HTTPError):
-        return exc.status_code if 200 <= exc.status_code <= 999 else 500  # 1xx is not an answer
+        return exc.status_code if 200 <= exc.status_code <= 999 else 500  # 1xx is not a final response
     if isinstance(exc, BaseError):
         return int(getattr(exc, "status_code", 500))
     return 500

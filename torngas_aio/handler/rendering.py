@@ -1,7 +1,7 @@
-"""How a handler's page is made: render hooks, then the template, of a loader that the application keeps.
+"""Rendering a handler's page: render hooks, then the template, from a loader cached by the application.
 
-UI methods and modules are as in Tornado; what a module makes is markup to every engine. A page that may call a module
-with `async def render` is made where it can wait for it, see `template.waiting`; other pages are made as fast as ever.
+UI methods and modules are as in Tornado; a module's result is markup in every engine. A page that may call a module
+with `async def render` is rendered in a greenlet, see `template.waiting`; other pages are not slowed down.
 """
 
 # pyright: reportPrivateUsage=false
@@ -54,14 +54,14 @@ async def render_later(
 
 
 async def render_hooked(handler: ResponseHandler, template_name: str, kwargs: dict[str, object]) -> bytes:
-    """Run the render hooks, then do as `render_plain`."""
+    """Run the render hooks, then render as `render_plain`."""
     if handler._run.stages.render:
         await handler._run.render(handler, template_name, kwargs)
     return await handler._render_plain(template_name, kwargs)
 
 
 async def render_plain(handler: ResponseHandler, template_name: str, kwargs: dict[str, object]) -> bytes:
-    """Return the page of a template and its values, without render hooks."""
+    """Return the rendered template, without render hooks."""
     loader = known_loader(handler)
     if loader is None:
         loader = await run_in_thread(made_loader, handler)
@@ -70,29 +70,29 @@ async def render_plain(handler: ResponseHandler, template_name: str, kwargs: dic
 
 
 def known_loader(handler: ResponseHandler) -> TemplateLoader | None:
-    """Return the application's loader for the handler's directory, engine and configuration, if there is one yet."""
+    """Return the application's loader for the handler's directory, engine and configuration, if it exists yet."""
     kept = handler.application.template_loaders.get(loader_key(handler))
     return None if kept is None else kept[0]
 
 
 def made_loader(handler: ResponseHandler) -> TemplateLoader:
-    """Return the same, made now if need be; looks at the disk."""
+    """Return the same loader, creating it if necessary; reads from disk."""
     loader = known_loader(handler)
     if loader is None:
         key = loader_key(handler)
         loader = adapted(handler.create_template_loader(key[0]))
-        # The configuration is kept with its loader, so that its id stays its own.
+        # The configuration is kept with its loader, so that its id is not reused.
         handler.application.template_loaders[key] = (loader, settings.TEMPLATE_CONFIG)
     return loader
 
 
 def loader_key(handler: ResponseHandler) -> LoaderKey:
-    """Return what the application keeps the loader of *handler* under."""
+    """Return the key of the loader of *handler* in the application."""
     return handler.get_template_path() or ".", type(handler).create_template_loader, id(settings.TEMPLATE_CONFIG)
 
 
 def values_for(handler: ResponseHandler, template: Template, kwargs: dict[str, object]) -> dict[str, object]:
-    """Return all that *template* is given: what Tornado gives each, and *kwargs*."""
+    """Return all values for *template*: Tornado's standard names, and *kwargs*."""
     if handler._has_own_namespace:
         values = handler.get_template_namespace()
     else:
@@ -110,10 +110,10 @@ def ui_of(handler: ResponseHandler) -> ObjectDict:
 
 
 def module_call(handler: ResponseHandler, name: str, kind: type[UIModule]) -> Callable[..., Any]:
-    """Return what calls the UI module *name* in a template of *handler* and gives markup.
+    """Return a function that calls the UI module *name* in a template of *handler* and returns markup.
 
-    One object serves all calls of a page. Pages that `render` makes are made at once; what it returns is awaited,
-    if need be, before the page goes on.
+    One module object serves all calls of a page. A synchronous `render` returns its markup at once; an awaitable result
+    is awaited before the page continues, if the page can wait.
     """
 
     def render(*args: object, **kwargs: object) -> object:
@@ -131,10 +131,10 @@ def module_call(handler: ResponseHandler, name: str, kind: type[UIModule]) -> Ca
 
 
 def awaits_modules(modules: Mapping[str, type[UIModule]]) -> bool:
-    """Return whether a page may have to wait for one of *modules*: its `render` is `async def`.
+    """Return whether a page may have to wait for one of *modules*, because its `render` is `async def`.
 
     Raises:
-        ConfigError: One is, and greenlet is not installed.
+        ConfigError: One is `async def`, and greenlet is not installed.
     """
     found = [kind for kind in modules.values() if iscoroutinefunction(unwrap(kind.render))]
     if found:
@@ -146,17 +146,17 @@ def awaits_modules(modules: Mapping[str, type[UIModule]]) -> bool:
 
 
 def begin_with_modules(handler: ResponseHandler, template: Template, values: dict[str, object]) -> bytes | PageMaker:
-    """Return the page, or what makes it, as `Template.begin` does; UI modules in it may wait."""
+    """Return the page, or a function that makes it, as `Template.begin` does; its UI modules may wait."""
     return partial(_render_waiting, template, values) if _may_wait(handler, values) else template.begin(values)
 
 
 def render_with_modules(handler: ResponseHandler, template: Template, values: dict[str, object]) -> Awaitable[bytes]:
-    """Return what gives the page, as `Template.render` does; UI modules in it may wait."""
+    """Return an awaitable of the page, as `Template.render` does; its UI modules may wait."""
     return _render_waiting(template, values) if _may_wait(handler, values) else template.render(values)
 
 
 def with_embeds(handler: RequestHandler, page: bytes) -> bytes:
-    """Add the scripts and styles that UI modules of *page* ask for, Tornado's way."""
+    """Add the scripts and styles of the UI modules of *page*, with Tornado's code."""
     if not has_modules(handler):
         return page
     embedded: bytes = RequestHandler.render(_Embedding(handler, page), "")  # type: ignore[arg-type, assignment]  # stands in
@@ -178,7 +178,7 @@ def _wait_for_module(handler: ResponseHandler, module: UIModule, made: Awaitable
 
     if not can_wait():
         return _Unwaited(module, made)
-    # While the page waits, the handler is not inside the module: what runs now can await.
+    # While the page waits, the code that runs is not inside the module and can await.
     depth, handler._module_depth = handler._module_depth, 0
     try:
         return wait_for(_html_of(made))
@@ -197,7 +197,7 @@ async def _html_of(made: Any) -> "_Html":
 
 
 class _Unwaited:
-    """What a UI module gives where a page cannot wait for it: awaited, it gives markup; written out, an error."""
+    """The result of a UI module on a page that cannot wait: awaited, it is markup; converted to text, an error."""
 
     def __init__(self, module: UIModule, made: Awaitable[str | bytes]) -> None:
         self._module = module
@@ -220,7 +220,7 @@ class _Unwaited:
 
 
 class _Html(str):
-    """What a UI module has made: markup, which no engine escapes again."""
+    """The result of a UI module: markup, which no engine escapes again."""
 
     __slots__ = ()
 
@@ -231,13 +231,13 @@ class _Html(str):
         return self
 
     def __await__(self) -> Generator[object, None, "_Html"]:
-        """Return it at once: a template of Tornado's may await a module that the page has waited for already."""
+        """Return it at once: a Tornado template may await a module that the page has already waited for."""
         yield from ()
         return self
 
 
 class _Embedding:
-    """Stands in for a handler in Tornado's `render`, to have a finished page completed with embeds."""
+    """A substitute for a handler in Tornado's `render`, which adds the embeds to a finished page."""
 
     _finished = False
 

@@ -1,11 +1,11 @@
-"""The response of a handler: status, headers, cookies and body, kept lean until someone looks closer.
+"""The response of a handler: status, headers, cookies and body, in plain containers as long as possible.
 
     lean   a plain dict of header fields; the server adds Date and Server in its one write
-    full   `tornado.httputil.HTTPHeaders`, from the moment something touches `handler._headers`
+    full   `tornado.httputil.HTTPHeaders`, from the first access to `handler._headers`
 
-Code that uses Tornado's public methods cannot tell which of the two it has. After the response is settled
-(`finish` was called) only response hooks change it; what others set then goes nowhere, as in Tornado. How it leaves is
-in `sending`, when in `completing`.
+Tornado's public methods behave the same in both forms. After the response is settled (`finish` was called) only
+response hooks can change it; changes by other code are ignored, as in Tornado. For sending see `sending`, for the
+time of it `completing`.
 """
 
 import asyncio
@@ -38,32 +38,32 @@ __all__ = ["ADDED_BY_THE_SERVER", "ResponseHandler"]
 
 _HTML = "text/html; charset=UTF-8"
 _JSON = "application/json; charset=UTF-8"
-_put = dict[str, Any].__setitem__  # what it is given is no Morsel
+_put = dict[str, Any].__setitem__  # bypasses SimpleCookie's check: the value may be a PlainCookie, not a Morsel
 _SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
 _SET_DEFAULT_HEADERS = RequestHandler.set_default_headers
 ADDED_BY_THE_SERVER = frozenset({"Server", "Date"})
 
 
 class ResponseHandler(RequestHandler):
-    """Tornado's response methods over lean storage, and how far the request and its response have come."""
+    """Tornado's response methods over lean storage, with the state of the request and its response."""
 
     use_etag: bool | None = None
-    """Whether to hash each body into an ETag; None: as the application says (off by default)."""
+    """Whether to hash each body into an ETag; None: the application's setting (off by default)."""
 
-    application: HostApplication  # pyright: ignore[reportIncompatibleVariableOverride]  # ours has made it
+    application: HostApplication  # pyright: ignore[reportIncompatibleVariableOverride]  # created by ours
     request: Request  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    # PERF: no values in the class for what most requests read: 3.11 finds those of instances faster
+    # PERF: attributes that most requests read have no class default: 3.11 reads those of instances faster
     _fields: dict[str, str]
     _added: list[tuple[str, str]] | None
     _full_headers: httputil.HTTPHeaders | None
-    _new_cookie: Any  # Tornado's attribute, a SimpleCookie; missing in Tornado until it is wanted, here None
+    _new_cookie: Any  # Tornado's attribute, a SimpleCookie; None until it is needed (absent in Tornado)
     _transforms: list[OutputTransform]  # Tornado's attribute; replaced, never changed in place
-    _deferred: Callable[[], Awaitable[None]] | None  # makes the body
+    _deferred: Callable[[], Awaitable[None]] | None  # creates the body
     _response_state: ResponseState
     _method_phase: MethodPhase
     _run: PipelineRun
-    _hooks_owner: object  # the task that runs response hooks, or ANY_TASK; None while there are none
+    _hooks_owner: object  # the task that runs response hooks, or ANY_TASK; None while none run
     _completion: asyncio.Task[None] | None
     _timer: asyncio.TimerHandle | None
     _interrupt: KeyboardInterrupt | None  # raised again at the end
@@ -73,14 +73,14 @@ class ResponseHandler(RequestHandler):
     _stream_request_body = False  # Tornado's attribute, which its `stream_request_body` sets
     _failed_sends = 0
     _has_own_namespace = False  # `get_template_namespace` is overridden
-    _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there
-    _makes_error_page = False  # `_deferred` makes an error page
-    _is_drained = False  # when the last byte was handed over, the transport could take more
+    _module_depth = 0  # > 0 while a UI module renders: all its calls are synchronous
+    _makes_error_page = False  # `_deferred` creates an error page
+    _is_drained = False  # the transport's buffer was below its high-water mark after the last byte
     _has_own_etag = False  # `compute_etag` is overridden
     _has_finish_hooks = False  # `on_finish` or `complete_finish` is overridden
-    _status_code = 200  # of `set_default_headers`, which runs before there is another
-    _next_time_check = 0.0  # of the server's sweep, by the loop's clock; 0: as soon as it comes by
-    _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
+    _status_code = 200  # read by `set_default_headers`, before `clear` sets it
+    _next_time_check = 0.0  # time of the next check by the server's sweep, by the loop's clock; 0: at the next sweep
+    _counted_from = 0.0  # when the body had arrived, or the first sweep; 0: not yet
 
     if TYPE_CHECKING:  # methods of `BaseHandler` that `sending`, `completing` and `rendering` call
 
@@ -100,12 +100,12 @@ class ResponseHandler(RequestHandler):
 
     @_finished.setter
     def _finished(self, is_finished: bool) -> None:
-        """Take the word of code that has answered by itself, as Tornado's `FallbackHandler` does."""
+        """Release or reopen the response, for code that has responded directly, such as Tornado's `FallbackHandler`."""
         state = self._response_state
         self._response_state = state.after["release"] if is_finished else state.after["reopen"]
 
     @property
-    def _headers_written(self) -> bool:  # type: ignore[override]  # Tornado's, too
+    def _headers_written(self) -> bool:  # type: ignore[override]  # Tornado's attribute
         return self._response_state.has_head
 
     def clear(self) -> None:
@@ -126,13 +126,13 @@ class ResponseHandler(RequestHandler):
 
         Args:
             chunk: bytes, str or lazy text (sent as UTF-8), or a dict (sent as JSON).
-            status: Sets the response's status, when given.
+            status: Sets the response's status, if given.
 
         Raises:
-            RuntimeError: The response was finished.
-            TypeError: *chunk* is something else; a coroutine was not awaited.
+            RuntimeError: The response is finished.
+            TypeError: *chunk* has another type, such as a coroutine that was not awaited.
         """
-        if self._response_state.is_finished:  # PERF: no call for each part (benchmarks, events)
+        if self._response_state.is_finished:  # PERF: no call for each chunk (benchmarks, events)
             require_changeable(self, "Cannot write() after finish()")
         if status is not None:
             self.set_status(status)
@@ -146,10 +146,10 @@ class ResponseHandler(RequestHandler):
         elif isinstance(chunk, LazyText):
             self._write_buffer.append(str(chunk).encode())
         else:
-            raise _wrong_chunk(chunk)
+            raise _chunk_error(chunk)
 
     def set_status(self, status_code: int, reason: str | None = None) -> None:
-        """Set the status; *reason* defaults to the standard's phrase for it. Nothing changes once it was sent."""
+        """Set the status; *reason* defaults to the standard phrase. Ignored once the head was sent."""
         state = self._response_state
         if state.has_head or (state.is_finished and not self._may_change()):
             return
@@ -160,14 +160,14 @@ class ResponseHandler(RequestHandler):
         self._reason = responses.get(status_code, "Unknown")
 
     def set_header(self, name: str, value: Any) -> None:
-        """Set the header *name*, replacing what it had.
+        """Set the header *name*, replacing earlier values.
 
         Raises:
-            ValueError: The name is no token, or the value holds a control character such as CR or LF.
+            ValueError: The name is not a token, or the value contains a control character such as CR or LF.
         """
         if self._response_state.is_finished and not self._may_change():
             return
-        if type(value) is not str or not value.isascii() or not value.isprintable():  # PERF: most need no closer look
+        if type(value) is not str or not value.isascii() or not value.isprintable():  # PERF: skips `_value` for most
             value = _value(self, value)
         name = _name(name)
         if self._full_headers is not None:
@@ -178,7 +178,7 @@ class ResponseHandler(RequestHandler):
             self._added = [pair for pair in self._added if pair[0] != name]
 
     def add_header(self, name: str, value: Any) -> None:
-        """Add one more header *name*; raises as `set_header`."""
+        """Append another header *name*; raises as `set_header`."""
         if self._response_state.is_finished and not self._may_change():
             return
         value = _value(self, value)
@@ -191,7 +191,7 @@ class ResponseHandler(RequestHandler):
             self._added.append((name, value))
 
     def clear_header(self, name: str) -> None:
-        """Remove the header *name*, whatever set it."""
+        """Remove the header *name*, including a default of the server."""
         if self._response_state.is_finished and not self._may_change():
             return
         name = _name(name)
@@ -220,8 +220,8 @@ class ResponseHandler(RequestHandler):
         """Set a cookie, with Tornado's arguments; `max_age=0` and `expires=0` delete it.
 
         Raises:
-            ValueError: A part of it cannot stand in a header: a control character, or one beyond Latin-1; or *max_age*
-                is not a number of seconds, or *expires* not a time.
+            ValueError: A part is not allowed in a header: a control character, or one beyond Latin-1; or *max_age* is
+                not a number of seconds, or *expires* not a time.
         """
         if self._response_state.is_finished and not self._may_change():
             return
@@ -239,14 +239,14 @@ class ResponseHandler(RequestHandler):
         """Return the value of the request's cookie *name*, else *default*."""
         request = self.request
         known = request.plain_cookies()
-        if known is not None:  # PERF: neither headers nor the standard library's cookies are built
+        if known is not None:  # PERF: builds neither headers nor the standard library's cookies
             return known.get(name, default)
         if not request.has_cookie_objects and name.encode("latin-1", "replace") not in request.cookie_header():
             return default
         return super().get_cookie(name, default)
 
     def header_fields(self) -> dict[str, str]:
-        """Return the header fields set so far by name, the server's only once `_headers` was read; for hooks, tests."""
+        """Return the fields set so far by name; the server's only once `_headers` was read. For hooks and tests."""
         if self._full_headers is not None:
             return dict(self._full_headers)
         fields = dict(self._fields)
@@ -255,10 +255,10 @@ class ResponseHandler(RequestHandler):
         return fields
 
     def set_missing_headers(self, fields: Mapping[str, str]) -> None:
-        """Set those of *fields* that the response does not have, as a hook does for many responses.
+        """Set those of *fields* that the response lacks; used by hooks that add the same fields to many responses.
 
         Args:
-            fields: ASCII text by names in Http-Header-Case; neither is looked at again.
+            fields: ASCII text by names in Http-Header-Case; they are not checked again.
         """
         if self._response_state.is_finished and not self._may_change():
             return
@@ -292,7 +292,7 @@ class ResponseHandler(RequestHandler):
 
     @property
     def _field_count(self) -> int:
-        """How many header fields were set, without those that are added and those of the server."""
+        """Number of header fields set by `set_header`, without added ones and those of the server."""
         full = self._full_headers
         return len(self._fields) if full is None else len([name for name in full if name not in ADDED_BY_THE_SERVER])
 
@@ -302,18 +302,18 @@ class ResponseHandler(RequestHandler):
         return name in self._fields or any(pair[0] == name for pair in self._added or ())
 
     def _all_fields(self) -> Iterable[tuple[str, str]]:
-        """Return the fields to be sent, those that were added and cookies with them."""
+        """Return the fields to send, including added ones and cookies."""
         cookies = self._new_cookie
         sent = [("Set-Cookie", cookie.OutputString(None)) for cookie in cookies.values()] if cookies else []
         return [*self._fields.items(), *(self._added or ()), *sent]
 
     def _may_change(self) -> bool:
-        """Whether this code is a response hook, or a thread that makes the page: they may change a settled response."""
+        """Return whether this code is a response hook, or a thread that renders: they may change a settled response."""
         owner = self._hooks_owner
         return owner is not None and (owner is ANY_TASK or self._current_task() is owner or _is_in_thread())
 
     def _while_changing(self, change: Callable[[], None]) -> None:
-        """Run *change* on a response that is settled already."""
+        """Run *change* on a response that is already settled."""
         owner, self._hooks_owner = self._hooks_owner, ANY_TASK
         try:
             change()
@@ -321,14 +321,14 @@ class ResponseHandler(RequestHandler):
             self._hooks_owner = owner
 
     def _note_interrupt(self, exc: BaseException) -> None:
-        """Have a KeyboardInterrupt raised again once the request is answered."""
+        """Keep a KeyboardInterrupt, to be raised again after the response."""
         if isinstance(exc, KeyboardInterrupt):
             self._interrupt = exc
 
     def _current_task(self) -> asyncio.Task[object] | None:
         """Return the running task, None in a thread.
 
-        PERF: asyncio looks for the loop by a system call before 3.12, unless it is told.
+        PERF: before 3.12 asyncio makes a system call to find the loop, unless it is passed.
         """
         try:
             return asyncio.current_task(getattr(self.request.connection, "loop", None))
@@ -366,7 +366,7 @@ def _value(handler: RequestHandler, value: Any) -> str:
     return header_text(handler, value)
 
 
-def _wrong_chunk(chunk: object) -> TypeError:
+def _chunk_error(chunk: object) -> TypeError:
     if inspect.iscoroutine(chunk):
         chunk.close()
         return TypeError("write() was given a coroutine: await it first, as in `self.write(await ...)`.")

@@ -1,10 +1,10 @@
-"""How a settled response is handed to the server.
+"""Passing a settled response to the server.
 
     lean     one call, `Exchange.respond`: status, fields and body in one write
     general  Tornado's transforms, then `write_headers`, `write`, `finish`: for streams, compression and
-             whatever touched `handler._headers`
+             code that has accessed `handler._headers`
 
-Both send the same bytes for the same response. Once it has left, endcall hooks, `on_finish` and `complete_finish` run.
+Both send the same bytes for the same response. Afterwards endcall hooks, `on_finish` and `complete_finish` run.
 """
 
 # pyright: reportPrivateUsage=false
@@ -33,7 +33,7 @@ _NOT_ALLOWED = 405
 
 
 def allowed_methods(handler_class: type[RequestHandler]) -> tuple[str, ...]:
-    """Return the methods that *handler_class* answers; to others Tornado's base class answers 405."""
+    """Return the methods that *handler_class* implements; to others Tornado's base class responds with 405."""
     return _allowed_methods(handler_class)  # type: ignore[arg-type]  # classes are hashable
 
 
@@ -46,13 +46,13 @@ def _allowed_methods(handler_class: type[RequestHandler]) -> tuple[str, ...]:
 
 
 def send_last(handler: ResponseHandler) -> bool:
-    """Hand the rest of the response to the server; the exchange ends with it.
+    """Pass the rest of the response to the server, which ends the exchange.
 
     Returns:
-        Whether the transport can take more; False, too, where that was not looked at.
+        Whether the transport's buffer is below its high-water mark; False also if unknown.
 
     Raises:
-        TypeError: A response hook has put something else than bytes into the body.
+        TypeError: A response hook has put something other than bytes into the body.
     """
     state = handler._response_state
     if state.is_sent:
@@ -60,7 +60,7 @@ def send_last(handler: ResponseHandler) -> bool:
     request = handler.request
     is_drained = False
     if not state.has_head:
-        _conclude_headers(handler)
+        _complete_headers(handler)
     if state.has_head or handler._full_headers is not None or handler._transforms:
         handler._send_part(include_footers=True)
         request.connection.finish()
@@ -69,13 +69,13 @@ def send_last(handler: ResponseHandler) -> bool:
         try:
             body = b"".join(handler._write_buffer)  # PERF: no call
         except TypeError as exc:
-            raise _odd_part(handler) from exc
+            raise _part_error(handler) from exc
         is_lean = handler._new_cookie is None and not handler._added
         fields = handler._fields.items() if is_lean else handler._all_fields()  # PERF: no call for most
         is_drained = request.connection.respond(
             handler._status_code, handler._reason, fields, body, request.method == "HEAD"
         )
-        # Not before: a head that cannot be made leaves the answer open, for an error page.
+        # Not before: if the head is invalid, the response stays open for an error page.
         handler._write_buffer = []
     handler._response_state = state.after["send"]
     log_response(handler)
@@ -86,17 +86,17 @@ def send_part(handler: ResponseHandler, include_footers: bool) -> Any:
     """Send the buffer the general way: through Tornado's transforms and `HTTPConnection` methods.
 
     Returns:
-        What the connection's `write` did; None where it was not asked.
+        The result of the connection's `write`; None if it was not called.
 
     Raises:
-        HTTPOutputError: A header cannot be sent, or the body is not as long as was promised.
+        HTTPOutputError: A header cannot be sent, or the body contradicts Content-Length.
         TypeError: As `send_last`.
     """
     connection = handler.request.connection
     try:
         chunk = b"".join(handler._write_buffer)
     except TypeError as exc:
-        raise _odd_part(handler) from exc
+        raise _part_error(handler) from exc
     is_head = handler.request.method == "HEAD"
     if handler._response_state.has_head:
         handler._write_buffer = []
@@ -111,7 +111,7 @@ def send_part(handler: ResponseHandler, include_footers: bool) -> Any:
         cookies: dict[str, Any] = handler._new_cookie or {}
         for cookie in cookies.values():
             headers.add("Set-Cookie", cookie.OutputString(None))
-    except httputil.HTTPInputError as exc:  # HTTPHeaders takes them for a client's
+    except httputil.HTTPInputError as exc:  # HTTPHeaders reports them as a client's error
         raise httputil.HTTPOutputError(str(exc)) from exc
     check_length(status, headers.get("Content-Length"), chunk, is_head=is_head, is_whole=include_footers)
     start_line = httputil.ResponseStartLine("", status, handler._reason)
@@ -122,26 +122,26 @@ def send_part(handler: ResponseHandler, include_footers: bool) -> Any:
 
 
 def refuse_body(handler: ResponseHandler) -> None:
-    """Raise where a body was written for a status that forbids one.
+    """Raise if a body was written for a status that forbids one.
 
     Raises:
-        RuntimeError: It was.
+        RuntimeError: There is a body.
     """
     if handler._status_code in BODILESS and any(handler._write_buffer):
         raise RuntimeError(f"Cannot send body with status code HTTP{handler._status_code}")
 
 
 def log_response(handler: ResponseHandler) -> None:
-    """Have the application log a response that has left, or never will."""
+    """Let the application log a response that was sent or abandoned."""
     try:
         handler.application.log_request(handler)
-    except BaseException as exc:  # a boundary: the project's `log_function`; the response has left
+    except BaseException as exc:  # a boundary: the project's `log_function`; the response has been sent
         handler._note_interrupt(exc)
         logger.exception("log_request() failed.")
 
 
 async def run_afterwards(handler: ResponseHandler) -> None:
-    """Run the endcall hooks, `on_finish` and `complete_finish`: once, after the response was sent or given up."""
+    """Run the endcall hooks, `on_finish` and `complete_finish`, once, after the response was sent or abandoned."""
     handler._response_state = handler._response_state.after["end"]
     if handler._run.stages.endcall:
         await handler._run.endcall(handler)
@@ -152,15 +152,15 @@ async def run_afterwards(handler: ResponseHandler) -> None:
         result = handler.complete_finish()
         if result is not None:
             await result
-    except BaseException as exc:  # a boundary: the response has left, an answer is impossible
+    except BaseException as exc:  # a boundary: the response has been sent, an error page is impossible
         if is_imposed(exc):
             raise
         handler._note_interrupt(exc)
         _outages.report_error(exc, "complete_finish() or on_finish() of %s failed.", type(handler).__qualname__)
 
 
-def _conclude_headers(handler: ResponseHandler) -> None:
-    """Add what only the whole response knows: ETag, Content-Length."""
+def _complete_headers(handler: ResponseHandler) -> None:
+    """Add the headers that depend on the complete response: ETag, Content-Length."""
     wants_etag = handler.application.use_etag if handler.use_etag is None else handler.use_etag
     if (wants_etag or handler._has_own_etag) and handler._status_code == 200:
         _add_etag(handler)
@@ -172,7 +172,7 @@ def _conclude_headers(handler: ResponseHandler) -> None:
         handler._while_changing(functools.partial(handler.set_header, "Allow", allowed))
     if status in BODILESS:
         if hooked:
-            handler._write_buffer = []  # what hooks add to every body has no place here
+            handler._write_buffer = []  # drop what hooks append to every body
         refuse_body(handler)
         _clear_representation(handler)
     elif (
@@ -180,14 +180,14 @@ def _conclude_headers(handler: ResponseHandler) -> None:
         and not handler._transforms
         and not (hooked and "Content-Length" in handler._fields)
     ):
-        return  # PERF: the server counts
+        return  # PERF: the server sets Content-Length
     elif not handler._has_header("Content-Length") or (hooked and handler.request.method != "HEAD"):
-        # What was promised before the response hooks ran may hold no longer.
+        # A length set before the response hooks ran may be wrong now.
         length = sum(map(len, handler._write_buffer))
         handler._while_changing(functools.partial(handler.set_header, "Content-Length", length))
 
 
-def _odd_part(handler: ResponseHandler) -> TypeError:
+def _part_error(handler: ResponseHandler) -> TypeError:
     parts: list[Any] = handler._write_buffer
     kinds = {type(part).__name__ for part in parts if not isinstance(part, bytes)}
     return TypeError(f"A response hook put a {', '.join(sorted(kinds))} into `chunk`, which holds bytes: write b'...'.")

@@ -1,8 +1,8 @@
-"""`StaticFileHandler`: Tornado's, under the pipeline, with small files in memory and big ones sent by the system.
+"""`StaticFileHandler`: Tornado's, under the pipeline; small files are served from memory, large ones by `sendfile`.
 
-kept and unchanged (one `os.stat`)   decided here: status and headers; 304s and small files touch no disk
-else                                 found, read and decided in a worker thread
-big                                  opened in a thread; `sendfile`, or parts read in a thread
+cached and unchanged (one `os.stat`)   status and headers are set on the loop; 304s and small files need no other I/O
+otherwise                              found and read in a worker thread, which also sets status and headers
+large                                  opened in a thread; `sendfile`, or parts read in a thread
 """
 
 import datetime as dt
@@ -31,7 +31,7 @@ logger = logging.getLogger("torngas_aio.handler")
 
 
 _MOST_VERSIONS = 10_000
-_USUAL_FIELD = 100  # characters of an Accept-Encoding that is remembered
+_USUAL_FIELD = 100  # characters of an Accept-Encoding whose parsed value is cached
 
 
 class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # Tornado's return futures
@@ -39,22 +39,22 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
 ):
     """Serves files of one directory: ranges, `If-None-Match`, `If-Modified-Since`, never outside its root.
 
-    Takes the route keywords of Tornado's: `path`, `default_filename`, `allowed_symlink_directory`. A file `x.br`,
-    `x.zst` or `x.gz` beside `x`, at least as new, answers clients that take that coding. A class that overrides how a
-    file is found, described or read runs in a worker thread, and nothing of its files is kept.
+    Accepts Tornado's route keywords: `path`, `default_filename`, `allowed_symlink_directory`. A file `x.br`, `x.zst`
+    or `x.gz` beside `x`, at least as new, is served to clients that accept its coding. A class that overrides how a
+    file is found, described or read runs in a worker thread, and its files are not cached.
     """
 
     _paths: ClassVar[dict[tuple[str, str], str]] = {}
     _versions: ClassVar[dict[str, tuple[Mark | None, str]]] = {}
 
-    _file: StaticFile | None = None  # what is served; None where the class has ways of its own
-    _found: StaticFile | None = None  # what a thread has read, with its codings
+    _file: StaticFile | None = None  # the file to serve; None if the class overrides how it is read
+    _found: StaticFile | None = None  # the file that a thread has read, with its codings
     _source: OpenFile | None = None
     _is_looking_up = False
-    _redirection: Callable[[], object] | None = None  # what a thread has decided on
+    _redirection: Callable[[], object] | None = None  # a redirect requested in a thread
 
     async def get(self, path: str, include_body: bool = True) -> None:
-        """Answer with the file *path*, or the part of it that the request asks for.
+        """Respond with the file *path*, or the requested part of it.
 
         Raises:
             HTTPError: 404: there is no such file. 403: it cannot be read.
@@ -62,7 +62,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         self.path = self.parse_url_path(path)
         try:
             cache = self._cache
-            if not cache.in_threads and self._recall(cache):
+            if not cache.in_threads and self._use_cached(cache):
                 span = self._decide()
             else:
                 span = await run_in_thread(self._look_up)
@@ -84,10 +84,10 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
 
     @classmethod
     def get_version(cls, settings: dict[str, Any], path: str) -> str | None:
-        """Return the version that `static_url` adds to *path*: a hash of the file, None where there is none.
+        """Return the version that `static_url` adds to *path*: a hash of the file, None if there is no such file.
 
-        The file is read at the first call, where the caller is; warm it up in a thread where that matters. Later
-        calls touch no disk: a file that was replaced has its new version as soon as it has been served once.
+        The first call reads the file in the calling thread; call it in a thread beforehand if that is too slow. Later
+        calls read nothing: after a file was replaced, its new version is known once it has been served.
         """
         key = settings["static_path"], path
         absolute_path = cls._paths.get(key)
@@ -95,7 +95,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             try:
                 absolute_path = cls.get_absolute_path(*key)
             except HTTPError:
-                _tell_of_missing(*key)
+                _warn_missing(*key)
                 return None
             if len(cls._paths) < _MOST_VERSIONS:
                 cls._paths[key] = absolute_path
@@ -104,7 +104,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             return known[1]
         version = cls._hash(absolute_path, None)
         if version is None:
-            _tell_of_missing(*key)
+            _warn_missing(*key)
         return version
 
     @classmethod
@@ -120,7 +120,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             raise HTTPError(404, "%r names no file: it is not UTF-8", self.request.path[:40]) from exc
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> Any:
-        """Redirect as ever; `validate_absolute_path`, in a thread, has it done by the loop."""
+        """Redirect as Tornado does; a call by `validate_absolute_path`, in a thread, is executed by the loop later."""
         if self._redirection is None and self._is_looking_up:
             self._redirection = functools.partial(super().redirect, self.request.root_path + url, permanent, status)
             return None
@@ -142,7 +142,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             raise HTTPError(404, "%r names no file", self.path) from exc
 
     def set_headers(self) -> None:
-        """Set what describes the file: validators, type, coding, how long it may be kept."""
+        """Set the headers about the file: validators, type, coding, caching."""
         file = self._file
         if file is None or not self._has_usual_headers():
             self._describe()
@@ -151,12 +151,12 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             given, self._fields = self._fields, {}
             self._describe()
             file.fields, self._fields = self._fields, given
-        self._fields.update(file.fields)  # PERF: -5 us, which each header by itself costs (benchmarks, static-304)
+        self._fields.update(file.fields)  # PERF: -5 us against setting each header (benchmarks, static-304)
 
     def _has_usual_headers(self) -> bool:
-        """Whether what describes a file that is kept is the same for this request as for the one before."""
+        """Return whether the headers of a cached file are the same for this request as for earlier ones."""
         is_lean = self._full_headers is None and self._added is None and "Vary" not in self._fields
-        return is_lean and not self.request.query and _describes_as_we_do(type(self))  # type: ignore[arg-type]  # hashable
+        return is_lean and not self.request.query and _has_standard_headers(type(self))  # type: ignore[arg-type]  # hashable
 
     def _describe(self) -> None:
         self.set_header("Accept-Ranges", "bytes")
@@ -171,7 +171,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         cache_time = self.get_cache_time(self.path, self.modified, content_type)
         if cache_time > 0:
             self.set_header("Expires", dt.datetime.now(dt.UTC) + dt.timedelta(seconds=cache_time))
-            # SPEC: RFC 8246: what has a version in its URL is not asked for again
+            # SPEC: RFC 8246: a URL with a version needs no revalidation
             is_versioned = "v" in self.request.query_arguments
             self.set_header("Cache-Control", f"max-age={cache_time}" + (", immutable" if is_versioned else ""))
         self.set_extra_headers(self.path)
@@ -188,10 +188,10 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
 
     def should_return_304(self) -> bool:
         fields = self.header_fields() if self._full_headers is not None else self._fields
-        tags = self._asked(b"if-none-match")
+        tags = self._request_header(b"if-none-match")
         if tags is not None:
             return tags == fields.get("Etag") or super().should_return_304()
-        since = self._asked(b"if-modified-since")
+        since = self._request_header(b"if-modified-since")
         return since is not None and (since == fields.get("Last-Modified") or super().should_return_304())
 
     def compute_etag(self) -> str | None:
@@ -212,11 +212,11 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
     def _key(self) -> Hashable:
         links = self.allowed_symlink_directory
         allowed = tuple(links) if isinstance(links, list) else links
-        # Of a folder's name with and without the slash, one is redirected.
+        # A folder's name with and without the slash: one of them is redirected.
         return type(self), self.root, self.path, self.default_filename, allowed, self.request.path[-1:] == "/"
 
-    def _recall(self, cache: FileCache) -> bool:
-        """Take the file from the cache, if it is there and still as it was."""
+    def _use_cached(self, cache: FileCache) -> bool:
+        """Use the cached file, if there is one and it is unchanged."""
         known = cache.get(self._key)
         if known is None:
             return False
@@ -232,15 +232,15 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         self._stat_result = file.stat
 
     def _codings(self) -> list[str]:
-        """The codings that the client takes rather than none, best first."""
-        field = self._asked(b"accept-encoding")
+        """Return the codings that the client prefers to identity, best first."""
+        field = self._request_header(b"accept-encoding")
         if not field:
             return []
         return _codings_of(field) if len(field) <= _USUAL_FIELD else _codings_of.__wrapped__(field)
 
     def _look_up(self) -> Span | None:
-        """Find and read the file, and decide what is answered; blocks."""
-        if self._cache.in_threads and self._recall(self._cache):
+        """Find and read the file, and decide on the response; blocks."""
+        if self._cache.in_threads and self._use_cached(self._cache):
             return self._decide()
         self._is_looking_up = True
         try:
@@ -257,7 +257,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         return self._decide()
 
     def _read(self, path: str, name: str) -> StaticFile:
-        """Read the file and those beside it that hold it in another coding; return the one to serve."""
+        """Read the file and its variants in other codings; return the one to serve."""
         self._found = file = self._read_one(path)
         file.name = name
         for coding, suffix in CODINGS.items():
@@ -265,7 +265,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
                 try:
                     file.packed[coding] = self._read_one(path + suffix, coding)
                 except OSError:
-                    file.packed[coding] = None  # a folder, a link, a file that is not ours to read
+                    file.packed[coding] = None  # a folder, a link, or an unreadable file
         there = [each for each in file.packed.values() if each is not None]
         for each in (file, *there):
             each.varies = bool(there)
@@ -281,14 +281,14 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         return file
 
     def _keep(self) -> None:
-        """Keep what a thread has found; not under a roundabout name, of which a file has any number."""
+        """Cache the file that a thread has found, unless its path is not normalized: such paths are unlimited."""
         file = self._found
         if file is not None and file.is_settled and self.path.rstrip(os.sep) in {"", os.path.normpath(self.path)}:
             self._cache.keep(self._key, file)
 
     @classmethod
     def _version_of(cls, absolute_path: str) -> str | None:
-        """Return the hash of the file, kept until its time, size or inode change."""
+        """Return the hash of the file, cached until its time, size or inode changes."""
         try:
             mark = mark_of(Path(absolute_path).stat())
         except (OSError, ValueError):
@@ -300,7 +300,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
     def _hash(cls, absolute_path: str, mark: Mark | None) -> str | None:
         try:
             version = cls.get_content_version(absolute_path)
-        except (OSError, ValueError, HTTPError):  # not there, too large to be hashed, no name of a file
+        except (OSError, ValueError, HTTPError):  # missing, too large to hash, or an invalid name
             return None
         cls._remember(absolute_path, mark, version)
         return version
@@ -313,7 +313,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
     # Deciding
 
     def _decide(self) -> Span | None:
-        """Set status and headers; return which bytes of the file are to follow, None for none."""
+        """Set status and headers; return the range of bytes to send, None for no body."""
         self.modified = self.get_modified_time()
         self.set_headers()
         if self.should_return_304():
@@ -327,8 +327,8 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         return span
 
     def _wanted_span(self, size: int) -> Span | None:
-        """Return start and end of what is asked for; None where there is none of it. SPEC: RFC 9110 14.1.2"""
-        if not self._asked(b"range"):
+        """Return start and end of the requested part; None if it is beyond the file. SPEC: RFC 9110 14.1.2"""
+        if not self._request_header(b"range"):
             return 0, size
         fields, asked = self.header_fields(), self.request.headers
         validators = fields.get("Etag"), fields.get("Last-Modified")
@@ -341,8 +341,8 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         if coding:
             self.set_header("Content-Encoding", coding)
 
-    def _asked(self, name: bytes) -> str | None:
-        """Return a header of the request without building all of them."""
+    def _request_header(self, name: bytes) -> str | None:
+        """Return one request header without building the header dict."""
         request = self.request
         if request.has_header_dict:  # a hook may have changed them
             found: str | None = request.headers.get(name.decode())
@@ -367,12 +367,12 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             await send_span(self, self._source, *opened, by_system=not self._cache.in_threads)
 
     def _open(self, span: Span) -> Span | None:
-        """Open the file; where it has changed since, decide once more, on the file that is open. Blocks."""
+        """Open the file; if it has changed since, set status and headers again from the open file. Blocks."""
         assert self._file is not None
         self._source = source = OpenFile(self._file.path)
         if mark_of(source.stat) == self._file.mark:
             return span
-        changed = StaticFile(self._file.path, source.stat, self._file.coding)  # its hash is not known
+        changed = StaticFile(self._file.path, source.stat, self._file.coding)  # its hash is unknown
         changed.varies = self._file.varies
         self._use(changed)
         for name in ("Etag", "Content-Range"):
@@ -409,20 +409,20 @@ _OURS = (
 )  # fmt: skip
 
 
-@functools.lru_cache(1000)  # a page that names it is made again and again
-def _tell_of_missing(root: str, path: str) -> None:
+@functools.lru_cache(1000)  # one warning a file, however often a page names it
+def _warn_missing(root: str, path: str) -> None:
     logger.warning("static_url(%r): %s has no such file that can be read. The address has no version.", path, root)
 
 
 @functools.lru_cache(256)
 def _is_ours(cls: type[StaticFileHandler]) -> bool:
-    """Whether *cls* leaves it to us how a file is found, described and read."""
+    """Return whether *cls* does not override how a file is found, described and read."""
     return all(_function(cls, name) is _function(StaticFileHandler, name) for name in _OURS)
 
 
 @functools.lru_cache(256)
-def _describes_as_we_do(cls: type[StaticFileHandler]) -> bool:
-    """Whether *cls* leaves the headers that describe a file to us."""
+def _has_standard_headers(cls: type[StaticFileHandler]) -> bool:
+    """Return whether *cls* does not override the headers about a file."""
     return _is_ours(cls) and all(  # type: ignore[arg-type]  # classes are hashable
         _function(cls, name) is _function(StaticFileHandler, name)
         for name in ("set_extra_headers", "get_cache_time", "set_header", "set_etag_header", "_describe")

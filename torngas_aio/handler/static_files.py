@@ -1,7 +1,7 @@
-"""Files of static directories: what their headers say of them, the content of small ones, and open big ones.
+"""Files of static directories: their headers, the content of small ones, and open large ones.
 
-FileCache   least recently used first out, bounded in bytes; an entry counts while `os.stat` finds it unchanged
-StaticFile  one file as it was when it was read
+FileCache   an LRU cache, bounded in bytes; an entry is valid while `os.stat` finds the file unchanged
+StaticFile  one file in the state in which it was read
 OpenFile    a descriptor to send from
 """
 
@@ -18,36 +18,36 @@ from torngas_aio.exception import ConfigError
 __all__ = ["CODINGS", "DEFAULT_CACHE_BYTES", "FileCache", "Mark", "OpenFile", "StaticFile", "mark_of"]
 
 DEFAULT_CACHE_BYTES = 32 * 1024 * 1024
-"""Of an application's `FileCache`."""
+"""Default size of an application's `FileCache`."""
 
 CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
-"""Content codings by preference, with the suffix of the file beside the original that holds it in that coding."""
+"""Content codings by preference, with the file suffix of each."""
 
 Mark = tuple[int, int, int, int, int]
-"""Device, inode, size, and the times of change of content and inode: another file, or another content, has another."""
+"""Device, inode, size, and the times of change of content and inode: differs for another file or other content."""
 
-_SHARE = 64  # one file may take this part of the cache
+_SHARE = 64  # one file may use this fraction (1/64) of the cache
 _OVERHEAD = 1024  # bytes of an entry beside its content
-_TICK = 0.02  # seconds: two changes within a tick of the system's clock may leave the same times
-# PERF: called on the loop: 2.5 us, where a thread takes 70; `static_in_threads` is for slow file systems
+_TICK = 0.02  # seconds: two changes within a tick of the system's clock may have the same times
+# PERF: called on the loop: 2.5 us, against 70 us in a thread; `static_in_threads` is for slow file systems
 _stat, _access = os.stat, os.access
 _OPENING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def mark_of(stat: os.stat_result) -> Mark:
-    """Return what tells a file from a later one of the same name."""
+    """Return values that distinguish a file from a later one of the same name."""
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 class OpenFile:
-    """An open regular file; closed by `close`, at the latest when nothing refers to it.
+    """An open regular file; closed by `close`, at the latest with its last reference.
 
     Args:
-        path: With every symbolic link resolved: a link is not followed, and a pipe not waited for.
-        folder: The descriptor of the folder that *path* begins in; None: the current one.
+        path: With every symbolic link resolved: links are not followed, and pipes not waited for.
+        folder: The descriptor of the folder that *path* is relative to; None: the current one.
 
     Raises:
-        OSError: It cannot be opened; FileNotFoundError, too, where *path* names no regular file any more.
+        OSError: It cannot be opened; FileNotFoundError also if *path* is not a regular file any more.
     """
 
     def __init__(self, path: str, folder: int | None = None) -> None:
@@ -58,12 +58,12 @@ class OpenFile:
             raise FileNotFoundError(path)
 
     def read(self, size: int, offset: int) -> bytes:
-        """Return up to *size* bytes from *offset* on; b"" at the end."""
+        """Return up to *size* bytes from *offset*; b"" at the end."""
         os.lseek(self.descriptor, offset, os.SEEK_SET)
         return os.read(self.descriptor, size)
 
     def close(self) -> None:
-        """Close the file; again is harmless."""
+        """Close the file; calling it twice is harmless."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -72,20 +72,20 @@ class OpenFile:
 
 
 class StaticFile:
-    """A file as it was when it was read.
+    """A file in the state in which it was read.
 
     Attributes:
         path: With every symbolic link resolved.
-        name: The path as it was asked for: what it leads to tells whether the file is still the one.
+        name: The requested path, whose target is checked to find out whether the file has changed.
         size: Of its content, in bytes.
-        content: None for a file that is too big to be kept.
-        version: The SHA-512 of the content; None where it is not known.
+        content: None for a file that is too large to be cached.
+        version: The SHA-512 of the content; None if unknown.
         coding: The content coding, "" for none.
         packed: The same file in other codings; None for one that cannot be read.
         varies: Whether the client's Accept-Encoding decides which file is served.
-        modified: When the content was changed last, in whole seconds.
-        fields: Of the response, that describe the file; None until they were made.
-        is_settled: Whether a later change is sure to change the mark.
+        modified: When the content was last changed, in whole seconds.
+        fields: The response headers about the file; None until they were built.
+        is_settled: Whether any later change is certain to change the mark.
     """
 
     __slots__ = (
@@ -112,7 +112,7 @@ class StaticFile:
         """Return the file *path*, with its content if that is at most *max_content* bytes; blocks.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         source = OpenFile(path)
         try:
@@ -130,20 +130,20 @@ class StaticFile:
 
     @property
     def etag(self) -> str | None:
-        """The entity tag, another one for each coding."""
+        """The entity tag, different for each coding."""
         if self.version is None:
             return None
         return f'"{self.version}-{self.coding}"' if self.coding else f'"{self.version}"'
 
     def is_current(self) -> bool:
-        """Whether the file is as it was read; one `os.stat`."""
+        """Return whether the file is unchanged since it was read; one `os.stat`."""
         try:
             return mark_of(_stat(self.name)) == self.mark
         except (OSError, ValueError):
             return False
 
     def has_changed(self, codings: list[str]) -> bool:
-        """Whether the file, or what is beside it of *codings*, is not as it was read."""
+        """Return whether the file, or its variant in one of *codings*, has changed since it was read."""
         if not (self.is_settled and self.is_current()):
             return True
         for coding in codings:
@@ -155,7 +155,7 @@ class StaticFile:
         return False
 
     def best(self, codings: list[str]) -> "StaticFile":
-        """Return the first of *codings* that there is, else the file itself; older ones are of an earlier file."""
+        """Return the first available of *codings*, else the file itself; variants older than the file are ignored."""
         for coding in codings:
             packed = self.packed.get(coding)
             if packed is not None and packed.stat.st_mtime_ns >= self.stat.st_mtime_ns:
@@ -164,15 +164,15 @@ class StaticFile:
 
 
 class FileCache:
-    """Files by the names they are asked for.
+    """Files by the requested names.
 
     Args:
-        max_bytes: Of all content together; 0 keeps none. One file may take a 64th of it.
-        in_threads: Whether even the `os.stat` of a file that is kept, and sending it, are left to worker threads: for
-            network file systems, where they may take long.
+        max_bytes: Of all content together; 0 disables the cache. One file may use a 64th of it.
+        in_threads: Whether the `os.stat` of a cached file, and sending it, also run in worker threads: for network file
+            systems, where they may be slow.
 
     Raises:
-        ConfigError: *max_bytes* is not a whole number from 0 on.
+        ConfigError: *max_bytes* is not a non-negative integer.
     """
 
     def __init__(self, max_bytes: int, *, in_threads: bool = False) -> None:
@@ -188,17 +188,17 @@ class FileCache:
         self._files: OrderedDict[Hashable, StaticFile] = OrderedDict()
 
     def get(self, key: Hashable) -> StaticFile | None:
-        """Return the file that was kept under *key*."""
+        """Return the file cached under *key*, or None."""
         file = self._files.get(key)
         if file is not None:
             try:
                 self._files.move_to_end(key)
-            except KeyError:  # RACE: dropped by the loop while a thread looks
+            except KeyError:  # RACE: evicted by the loop while a thread reads
                 return file
         return file
 
     def keep(self, key: Hashable, file: StaticFile) -> None:
-        """Keep *file* under *key*; those that were not asked for longest make way. Called by the loop only."""
+        """Cache *file* under *key*, evicting the least recently used ones. Called by the loop only."""
         self._drop(key)
         self._files[key] = file
         self.used_bytes += _cost(file)
@@ -206,7 +206,7 @@ class FileCache:
             self._drop(next(iter(self._files)))
 
     def clear(self) -> None:
-        """Forget every file."""
+        """Remove every file."""
         self._files.clear()
         self.used_bytes = 0
 

@@ -1,7 +1,7 @@
-"""The time that a request may take until its first byte: `request_timeout`.
+"""The time limit of a request until its first byte: `request_timeout`.
 
-The server looks at its running requests now and then, and cancels the task of one whose time is over; for a limit that
-is shorter than its sweep, a timer does. The time in which the body arrives is the client's, and does not count.
+The server periodically checks its running requests and cancels the task of one whose time is over; a limit shorter
+than the interval of that sweep has a timer. The time in which the body arrives does not count.
 """
 
 # pyright: reportPrivateUsage=false
@@ -22,11 +22,11 @@ _Check = Callable[[asyncio.Task[Any], float], float]
 
 
 def check_time_limit(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[object], now: float) -> float:
-    """Cancel *task* if the request's time is over and nothing was sent; return when to check again.
+    """Cancel *task* if the request's time is over and nothing was sent; return the time of the next check.
 
     Args:
-        seconds: What the request may take; None, 0: any time.
-        now: By the loop's clock, as what is returned.
+        seconds: The time limit; None, 0: no limit.
+        now: By the loop's clock, as the returned time.
     """
     if handler._method_phase is RETURNED or handler._response_state.has_head or not seconds:
         return math.inf
@@ -40,7 +40,7 @@ def check_time_limit(handler: ResponseHandler, seconds: float | None, task: asyn
 
 
 def set_timer(handler: ResponseHandler, check: _Check, seconds: float) -> None:
-    """Have a timer call *check* after *seconds*, and again when it says, instead of the server's sweep."""
+    """Let a timer, not the server's sweep, call *check* after *seconds* and at each time that it returns."""
     handler._next_time_check = math.inf
     task = asyncio.current_task()
     assert task is not None
@@ -48,15 +48,15 @@ def set_timer(handler: ResponseHandler, check: _Check, seconds: float) -> None:
 
 
 def uncancel() -> int:
-    """Take back one cancellation of the current task; return how many remain."""
+    """Undo one cancellation of the current task; return how many remain."""
     task = asyncio.current_task()
     return 0 if task is None else task.uncancel()
 
 
 def as_late(exc: BaseException, seconds: float | None) -> BaseException:
-    """Return the 503 that the cancellation of `check_time_limit` stands for; any other exception as it is.
+    """Return the 503 for a cancellation by `check_time_limit`; any other exception unchanged.
 
-    The task counts as not cancelled again, unless it was cancelled from elsewhere too.
+    The task then counts as not cancelled, unless other code has cancelled it too.
     """
     remaining = uncancel()
     if remaining or not isinstance(exc, asyncio.CancelledError):

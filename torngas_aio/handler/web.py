@@ -1,8 +1,8 @@
-"""`BaseHandler`: what a project's handler can do and override; `execution` runs it.
+"""`BaseHandler`: the methods of a project's handlers, to call or override; `execution` runs them.
 
 finish        settles the response; `completing` completes it
 render        render hooks > template > finish
-send_error    write_error > exception_response, a page of one's own, or the built-in one
+send_error    write_error > exception_response, the project's page, or the built-in one
 """
 
 # pyright: reportPrivateUsage=false
@@ -93,9 +93,9 @@ PLAIN_METHODS = {
     "on_connection_close": "`application.background`",
     "on_finish": "`complete_finish`",
 }  # fmt: skip
-"""Methods that Tornado calls without awaiting them, and where what waits belongs.
+"""Methods that Tornado calls without awaiting them, and where asynchronous code belongs instead.
 
-A coroutine would be lost, or taken for a yes.
+A coroutine would never run, or count as a true value.
 """
 
 logger = logging.getLogger("torngas_aio.handler")
@@ -105,18 +105,18 @@ _outages = OutageLog(logger)
 class BaseHandler(ResponseHandler):
     """A `tornado.web.RequestHandler` under the pipeline; the base of all our handlers.
 
-    Write `async def get(self)` and its siblings; a plain `def` that only writes works too. `finish`, `render`,
-    `redirect`, `flush` and `send_error` may be awaited.
+    Define `async def get(self)` and so on; a plain `def` that only writes works too. `finish`, `render`, `redirect`,
+    `flush` and `send_error` may be awaited.
     """
 
     cancel_on_disconnect = False
-    """Cancel the method, and roll back, when the client goes away; else it runs to its end."""
+    """Cancel the method, and roll back, when the client leaves; otherwise it runs to its end."""
 
     request_timeout: float | None = None
-    """Seconds until the first byte of the answer, the body's arrival not counted; None: the application's, 0: none."""
+    """Seconds until the response's first byte, without the body's arrival; None: the application's, 0: no limit."""
 
     max_body_size: int | None = None
-    """The largest body in bytes, larger ones are answered 413; None: the server's, 10 MiB by default."""
+    """The largest body in bytes, above which the response is 413; None: the server's limit, 10 MiB by default."""
 
     spool_body = False
     """Keep bodies above 1 MiB in a temporary file: `request.spool`, and a `SpooledFile` for each file of a form."""
@@ -124,7 +124,7 @@ class BaseHandler(ResponseHandler):
     session: "Session" = cast(Any, SessionPart())
     """The visitor's session; SessionMiddleware sets it, and `set_expire`, before the method.
 
-    When the session's store is down, using it raises `CacheUnavailable`.
+    Access raises `CacheUnavailable` while the session's store is down.
     """
 
     set_expire: Callable[[float], None] = cast(Any, SessionPart())
@@ -133,30 +133,30 @@ class BaseHandler(ResponseHandler):
     get_flashed_messages: Callable[..., list[Any]] = cast(Any, FlashPart())
 
     uses_session = True
-    """Whether requests open the visitor's session; without it they cost no round trip to its store."""
+    """Whether requests open the visitor's session; otherwise they need no round trip to its store."""
 
     _url_kwargs: dict[str, Any]
-    """The route's keywords: those of `Url(...)` updated by the route's own; this request's own dict."""
+    """The route's keywords: those of `Url(...)` updated by the route's own; a separate dict for each request."""
 
     path_args: list[str]
     path_kwargs: dict[str, str]
     _auto_finish = True
     _prepared_future = None
     _reads_body = True
-    _task: asyncio.Task[Any] | None = None  # the request's, where `cancel_on_disconnect` may cancel it
+    _task: asyncio.Task[Any] | None = None  # the request's task, if `cancel_on_disconnect` is set
     _overrides_prepare = False  # `prepare` is overridden, by the class or a mixin
-    _has_prepare_step = False  # `prepare` or `on_prepare` is
+    _has_prepare_step = False  # `prepare` or `on_prepare` is overridden
     _session_error: CacheUnavailable | None = None
     _awaits_user = False  # `get_current_user` is `async def`
 
-    # Observers of requests have variants of these.
+    # Observers of requests replace these by variants.
     _send_last = send_last
     _send_part = send_part
     _settle = settle
 
     take_unawaited = take_unawaited
 
-    _serves_sockets = False  # by our WebSocketHandler, which answers the handshake after the response hooks
+    _serves_sockets = False  # True for our WebSocketHandler, which completes the handshake after the response hooks
 
     _attribute_checks: ClassVar[Mapping[str, Check]] = {
         "cancel_on_disconnect": boolean,
@@ -165,11 +165,11 @@ class BaseHandler(ResponseHandler):
         "spool_body": boolean,
         "uses_session": boolean,
     }
-    """What a class may set, and is judged by when it is defined; each base adds its own."""
+    """Attributes that a class may set, checked when it is defined; each base adds its own."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _refuse_what_cannot_work(cls)
+        _check_class(cls)
         cls._has_own_etag = cls.compute_etag is not _COMPUTE_ETAG
         cls._awaits_user = inspect.iscoroutinefunction(cls.get_current_user)
         cls._has_own_namespace = cls.get_template_namespace is not BaseHandler.get_template_namespace
@@ -182,7 +182,7 @@ class BaseHandler(ResponseHandler):
         cls._has_prepare_step = cls._overrides_prepare or cls.on_prepare is not BaseHandler.on_prepare
 
     def __init__(self, application: HostApplication, request: Request, **kwargs: Any) -> None:
-        # Not super().__init__: Tornado's builds what most requests never look at.
+        # Not super().__init__: Tornado's builds objects that most requests never use.
         self.application = application
         self.request = request
         self._response_state = OPEN
@@ -191,7 +191,7 @@ class BaseHandler(ResponseHandler):
         self._completion = self._hooks_owner = self._deferred = self._new_cookie = None
         self._timer = self._interrupt = self._finish_waiter = None
         self._url_kwargs = kwargs
-        request.handler = self  # until the request has ended: translations in lower layers ask for its locale
+        request.handler = self  # until the request has ended: translations in lower layers read its locale
         transforms = application.transforms
         self._transforms = [transform(request) for transform in transforms] if transforms else _NO_TRANSFORMS
         self.clear()
@@ -209,24 +209,24 @@ class BaseHandler(ResponseHandler):
         Status, headers and body are settled at this call; only response hooks change them later.
 
         Returns:
-            An awaitable: awaited, it returns when the bytes are on their way below the transport's
-            high-water mark and the endcall hooks have run.
+            An awaitable, done when the transport's buffer is below its high-water mark and the endcall hooks
+            have run.
 
         Raises:
             RuntimeError: Called twice, or a body with a status that forbids one.
         """
-        if self._response_state.is_finished:  # PERF: no call for the one that is not
+        if self._response_state.is_finished:  # PERF: no call if it is not
             require_changeable(self, "finish() called twice")
         if chunk is not None:
             self.write(chunk)
-        # Settled in any case; sent in this call if nothing has to be awaited before the first byte, and ended if
-        # nothing follows the last one. The rest is completed later, see `completing`.
+        # Settled in any case; sent in this call if nothing must be awaited before the first byte, and ended if
+        # nothing follows the last one. The remaining steps are completed later, see `completing`.
         is_complete = False
         state = self._response_state
         if not state.has_head:
             self._response_state = state.after["finish"]
             if self._hooks_owner is not None:
-                return Completion(self)  # a hook replaced the response; its completion is under way
+                return Completion(self)  # a hook replaced the response, whose completion is in progress
         if not state.has_head and (
             has_work(self)
             or self._completion is not None
@@ -253,7 +253,7 @@ class BaseHandler(ResponseHandler):
         state = self._response_state
         if state.has_head:
             written = self._send_part(include_footers)
-            # PERF: a part of a stream that can leave at once is complete: no walk for each event (benchmarks, events)
+            # PERF: no `Completion` for a part of a stream that was sent at once (benchmarks, events)
             if state is STREAMING and self._completion is None and has_left(written):
                 return COMPLETED
         elif state is not OPEN or self._hooks_owner is not None or self._completion is not None or has_work(self):
@@ -273,7 +273,7 @@ class BaseHandler(ResponseHandler):
         self._response_state = self._response_state.after["release"]
         return self.request.connection.detach()
 
-    # ---------------------------------------------------------------- a request's steps, to be overridden
+    # ---------------------------------------------------------------- steps of a request, to be overridden
 
     def prepare(self) -> Any:
         """Called after the request hooks, before `on_prepare`; plain or `async def`."""
@@ -289,11 +289,11 @@ class BaseHandler(ResponseHandler):
         return COMPLETED
 
     def on_connection_close(self) -> None:
-        """Called when the client goes away before the response is finished; override it to clean up."""
+        """Called when the client leaves before the response is finished; override it to clean up."""
 
     @property
     def current_user(self) -> Any:
-        """The user of the request, as `get_current_user` gives it at the first use; it may be set.
+        """The user of the request, from `get_current_user` on first access; it may be set.
 
         Raises:
             NotLoaded: `get_current_user` is `async def`, and `load_current_user` has not been awaited.
@@ -307,10 +307,10 @@ class BaseHandler(ResponseHandler):
         self._current_user = value
 
     def get_current_user(self) -> Any:
-        """Return the user of the request, None where there is none; override it, plain or `async def`."""
+        """Return the user of the request, None for none; override it, plain or `async def`."""
 
     async def load_current_user(self) -> Any:
-        """Return `current_user`, after awaiting an `async def get_current_user`, which is called once a request."""
+        """Return `current_user`, after awaiting an `async def get_current_user`; it is called once a request."""
         if "_current_user" not in vars(self):
             user = self.get_current_user()
             self._current_user = await user if inspect.isawaitable(user) else user
@@ -318,10 +318,10 @@ class BaseHandler(ResponseHandler):
 
     @property
     def xsrf_token(self) -> bytes:
-        """The token against cross-site requests, as in Tornado; for a user who has not been loaded, as for none."""
+        """The token against cross-site requests, as in Tornado; a user who is not loaded counts as none."""
         if not self._awaits_user or "_current_user" in vars(self):
             return super().xsrf_token
-        self._current_user = None  # Tornado asks whether there is one, for how long the cookie is to live
+        self._current_user = None  # Tornado reads it, to choose the cookie's lifetime
         try:
             return super().xsrf_token
         finally:
@@ -342,25 +342,25 @@ class BaseHandler(ResponseHandler):
 
     @property
     def scope(self) -> RequestScope:
-        """The request's resources, made on first use."""
+        """The request's resources, created on first access."""
         return scope_of(self.request)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log an uncaught error; a store that is down or overloaded is one line a second, without a traceback."""
+        """Log an uncaught error; a store that is down or overloaded is logged once a second, without a traceback."""
         key = outage_key(value)
         if key is not None:
             _outages.report(key, "%s failed: %s", self._request_summary(), value)
         elif isinstance(value, HTTPError) and value.status_code == 429:
-            logger.debug("%s: %s", self._request_summary(), value)  # the access log has the line
+            logger.debug("%s: %s", self._request_summary(), value)  # the access log already has it
         else:
             super().log_exception(typ, value, tb)
 
     def _call_method(self) -> Any:
-        """Call `get`, `post` or what the request asks for, and return what that returns; observers have a variant."""
+        """Call the method of the request, such as `get`, and return its result; observers replace this by a variant."""
         name: Any = self.request.method
         method = getattr(self, _METHOD_NAMES.get(name) or name.lower())
         path_args, path_kwargs = self.path_args, self.path_kwargs
-        # PERF: a call without * costs 0.3 % less (benchmarks, plain)
+        # PERF: a call without * is 0.3 % faster (benchmarks, plain)
         return method(*path_args, **path_kwargs) if path_args or path_kwargs else method()
 
     def _take_arguments(self, args: Any, kwargs: Any) -> None:
@@ -368,22 +368,22 @@ class BaseHandler(ResponseHandler):
         self.path_kwargs = {key: self.decode_argument(arg, key) for key, arg in kwargs.items()} if kwargs else {}
 
     def _decode_arguments(self, args: Any) -> list[Any]:
-        if type(self).decode_argument is _DECODE_ARGUMENT:  # PERF: Tornado's, without a call for each
+        if type(self).decode_argument is _DECODE_ARGUMENT:  # PERF: same as Tornado's, without a call for each
             try:
                 return [None if arg is None else arg.decode() for arg in args]
             except UnicodeDecodeError:
-                pass  # Tornado's own error follows
+                pass  # Tornado's code below raises its own error
         return [self.decode_argument(arg) for arg in args]
 
     def _use_result(self, value: object) -> bool:
-        """Answer with *value*, what the method returned; return whether that was done, as an `ApiHandler` does."""
+        """Respond with *value*, the method's result; return whether that was done, as in an `ApiHandler`."""
         return False
 
     def _not_allowed(self) -> HTTPError:
         return HTTPError(405)
 
     def _check_origin(self) -> None:
-        """Refuse what another site's page sends, as `cross_origin_protection` asks for; needs no body."""
+        """Refuse cross-site requests if `cross_origin_protection` is set; needs no body."""
         if self.application.settings.get("cross_origin_protection"):
             error = cross_origin_fault(self)
             if error is not None:
@@ -400,7 +400,7 @@ class BaseHandler(ResponseHandler):
         return seconds
 
     def _on_close(self) -> None:
-        """Called by the server when the client has gone before the response was finished."""
+        """Called by the server if the client leaves before the response is finished."""
         try:
             self.on_connection_close()
         except BaseException as exc:  # a boundary: called from the server
@@ -423,7 +423,7 @@ class BaseHandler(ResponseHandler):
 
         Args:
             template_name: Relative to the template directory.
-            kwargs: Values for the template; those that can be awaited are awaited.
+            kwargs: Values for the template; awaitable ones are awaited.
         """
         require_changeable(self, "Cannot render() after finish()")
         loader = None if self._run.stages.render else known_loader(self)
@@ -433,14 +433,14 @@ class BaseHandler(ResponseHandler):
             return self._finish_with(functools.partial(self._render_later, make_page, callers(sys._getframe(1))))
         values = values_for(self, template, kwargs)
         page = begin_with_modules(self, template, values)
-        if not isinstance(page, bytes):  # it has to wait for something, or is long
+        if not isinstance(page, bytes):  # it must wait, or is long
             return self._finish_with(functools.partial(self._render_later, page, callers(sys._getframe(1))))
         return self.finish(with_embeds(self, page))
 
     def render_string(self, template_name: str, **kwargs: Any) -> Any:
         """Return the rendered template, as an awaitable of bytes; the render hooks run each time.
 
-        Inside a UI module, which cannot await, it returns the bytes, and no hooks run.
+        Inside a UI module, which cannot await, it returns the bytes and runs no hooks.
         """
         if self._module_depth:
             template = made_loader(self).load(template_name)
@@ -448,14 +448,13 @@ class BaseHandler(ResponseHandler):
         return render_hooked(self, template_name, kwargs)
 
     def get_template_namespace(self) -> dict[str, Any]:
-        """Return the names of every template; where it is overridden, to add some, all of them are made."""
+        """Return the names available in every template; an override, which adds some, makes all of them be built."""
         return handler_namespace(self, None, settings)
 
     def create_template_loader(self, template_path: str) -> TemplateLoader:  # type: ignore[override]  # ours is compatible
-        """Return the loader for *template_path*; kept by the application.
+        """Return the loader for *template_path*; cached by the application.
 
-        That is the application's `template_loader` where one is set, as in Tornado; else the engine of
-        `TEMPLATE_CONFIG`.
+        It is the application's `template_loader` if set, as in Tornado; else the engine of `TEMPLATE_CONFIG`.
         """
         given: TemplateLoader | None = self.application.settings.get("template_loader")
         return (
@@ -468,14 +467,14 @@ class BaseHandler(ResponseHandler):
         return path or str(Path(inspect.getfile(type(self))).parent)
 
     def get_user_locale(self) -> Locale | None:
-        """Return the visitor's locale as `TRANSLATIONS_CONF` says; None: that of the browser."""
+        """Return the visitor's locale according to `TRANSLATIONS_CONF`; None: use the browser's."""
         return user_locale(self, settings.TRANSLATIONS_CONF) if settings.TRANSLATIONS else None
 
     def get_browser_locale(self, default: str = "") -> Locale:
         """Return the best language for the browser's `Accept-Language`, see `i18n.find_locale`.
 
         Args:
-            default: The language where none fits; by default `locale_default` of `TRANSLATIONS_CONF`.
+            default: The language if none fits; by default `locale_default` of `TRANSLATIONS_CONF`.
         """
         return find_locale(self.request.headers.get("Accept-Language", "")) or locale.get(default)
 
@@ -487,8 +486,8 @@ class BaseHandler(ResponseHandler):
             status: Another status between 300 and 399.
 
         Raises:
-            RuntimeError: The head of the response is sent.
-            ValueError: *status* is no redirection.
+            RuntimeError: The head of the response has been sent.
+            ValueError: *status* is not a redirection.
         """
         if self._response_state.has_head:
             raise RuntimeError("Cannot redirect after headers have been written")
@@ -518,18 +517,18 @@ class BaseHandler(ResponseHandler):
 
     @functools.cached_property
     def files(self) -> dict[str, list[UploadedFile]]:
-        """The files of a form by field; with `spool_body` they lie in a temporary file until the request ends."""
+        """The files of a form by field; with `spool_body` they are in a temporary file until the request ends."""
         return uploads_of(self.request.files)
 
     async def load_form(self, form_class: type[_Form], obj: Any = None, **kwargs: Any) -> _Form:
         """Return a form of *form_class*, a `wtforms.Form`, filled from *obj* and the request. Extra `forms`.
 
-        After POST, PUT, PATCH and DELETE it holds what was sent and is validated, asynchronous validators included;
-        `form.errors` is empty where all of it is valid.
+        For POST, PUT, PATCH and DELETE it holds the submitted values and is validated, also by asynchronous validators;
+        `form.errors` is empty if everything is valid.
 
         Args:
-            obj: Fields take its attributes where the request has no value.
-            kwargs: Handed to the form: `data`, `prefix`, `meta`, values of fields.
+            obj: Its attributes are used for fields without a value in the request.
+            kwargs: Passed to the form: `data`, `prefix`, `meta`, values of fields.
 
         Raises:
             HTTPError: 400: a value is not UTF-8, or the name of a field is malformed.
@@ -547,19 +546,19 @@ class BaseHandler(ResponseHandler):
         inline: bool | None = None,
         content_type: str | None = None,
     ) -> None:
-        """Answer with the file *name* below the folder *root*: ranges, conditional requests, `sendfile`.
+        """Respond with the file *name* below the folder *root*: ranges, conditional requests, `sendfile`.
 
         Sets `Cache-Control: private, no-cache` unless the handler has set another.
 
         Args:
             name: A relative path with `/`, which may come from a client.
-            filename: What a browser saves it as; by default the last part of *name*.
-            inline: Have browsers show it, or save it. None: images, audio, video, plain text and PDF are shown.
-                What may hold scripts, such as HTML and SVG, is only shown where this is True, in a sandbox.
+            filename: The name under which browsers save it; by default the last part of *name*.
+            inline: Whether browsers show the file or save it. None: images, audio, video, plain text and PDF are shown.
+                Types that may contain scripts, such as HTML and SVG, are only shown if True, and in a sandbox.
             content_type: By default that of *filename*'s suffix.
 
         Raises:
-            HTTPError: 404: no such file, or the name leads outside *root*, over a symbolic link, or to no regular file.
+            HTTPError: 404: no such file, or the name is outside *root*, uses a symbolic link, or is not a regular file.
         """
         await send_file(self, name, root, filename=filename, inline=inline, content_type=content_type)
 
@@ -568,11 +567,11 @@ class BaseHandler(ResponseHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> Completion:  # type: ignore[override]  # None in Tornado
         """Finish the response with the error page of *status_code*; what was written so far is dropped.
 
-        A status that has no body, such as 204, gets none.
+        A status without a body, such as 204, gets none.
 
         Args:
-            kwargs: Handed to `write_error`; `exc_info` is the error, whose `headers` are sent where it is one of
-                ours, `reason` the status line's phrase.
+            kwargs: Passed to `write_error`; `exc_info` is the error, whose `headers` are sent if it is one of ours,
+                `reason` the status line's phrase.
         """
         if self._response_state.has_head:
             logger.error("Cannot send an error page after the header has left: the connection is cut.")
@@ -593,16 +592,16 @@ class BaseHandler(ResponseHandler):
         return Completion(self) if self._response_state.is_finished else self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> Any:
-        """Write the error page; override it to answer errors your own way, plain or `async def`.
+        """Write the error page; override it, plain or `async def`, to respond to errors differently.
 
-        With DEBUG off, `exception_response` answers if the handler defines it.
+        With DEBUG off, `exception_response` is called instead if the handler defines it.
         """
         if not self._is_debug and type(self).exception_response is not BaseHandler.exception_response:
             return self.exception_response(status_code, **kwargs)
         if type(self).get_error_html is not BaseHandler.get_error_html:
             error = (kwargs.get("exc_info") or (None, None))[1]
             return self.finish(self.get_error_html(status_code, exception=error))
-        # Made when the response is completed, so that an override may simply call this one.
+        # Created when the response is completed, so that an override may simply call this one.
         self._deferred = functools.partial(write_error_page, self, status_code, kwargs.get("exc_info"))
         return COMPLETED
 
@@ -610,7 +609,7 @@ class BaseHandler(ResponseHandler):
         """Return a short page for an error; define it to replace the built-in page, as in torngas 1.8.
 
         Args:
-            kwargs: `exception`: what was raised, None where nothing was.
+            kwargs: `exception`: the error, None if none was raised.
         """
         return f"<html><title>{status_code}: {self._reason}</title><body>{status_code}: {self._reason}</body></html>"
 
@@ -618,11 +617,11 @@ class BaseHandler(ResponseHandler):
         return request_summary(self.request)
 
     def exception_response(self, status_code: int, **kwargs: Any) -> Any:
-        """Answer an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""
+        """Respond to an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""
         return COMPLETED
 
     def _error_accept(self) -> str:
-        """The media types that an error may be answered in."""
+        """Return the media types accepted for an error response."""
         return str(self.request.headers.get("Accept", ""))
 
     @property
@@ -630,11 +629,11 @@ class BaseHandler(ResponseHandler):
         return bool(self.application.settings.get("debug"))
 
     def _finish_with(self, make_body: Callable[[], Awaitable[Any]]) -> Completion:
-        """Settle the response now; its body is made by *make_body* when it is completed."""
+        """Settle the response now; *make_body* creates its body when it is completed."""
         self._deferred = make_body
         return self.finish()
 
-    # Observers of requests have variants of these, too.
+    # Observers of requests replace these by variants, too.
     _render_later = render_later
     _render_plain = render_plain
 
@@ -642,7 +641,7 @@ class BaseHandler(ResponseHandler):
         return module_call(self, name, module)
 
 
-def _refuse_what_cannot_work(cls: type[BaseHandler]) -> None:
+def _check_class(cls: type[BaseHandler]) -> None:
     if issubclass(cls, TornadoWebSocketHandler) and not cls._serves_sockets:
         raise TypeError(
             f"{cls.__qualname__} has both a handler of torngas_aio and Tornado's WebSocketHandler among its bases. "
@@ -657,7 +656,7 @@ def _refuse_what_cannot_work(cls: type[BaseHandler]) -> None:
     checks = {name: check for base in cls.__mro__ for name, check in vars(base).get("_attribute_checks", {}).items()}
     values = {name: getattr(cls, name) for name in checks}
     faults = [
-        each for name, value in values.items() if not hasattr(value, "__get__")  # a property is each request's
+        each for name, value in values.items() if not hasattr(value, "__get__")  # a property depends on the request
         for each in checks[name](f"{cls.__qualname__}.{name}", value)
     ]  # fmt: skip
     if faults:
@@ -670,7 +669,7 @@ class WebHandler(BaseHandler):
 
 @functools.lru_cache(None)
 def _keywords_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
-    """The keywords that *function* takes, None for any."""
+    """Return the keywords that *function* accepts, None for any."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None

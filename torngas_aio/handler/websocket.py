@@ -1,10 +1,10 @@
-"""`WebSocketHandler`: Tornado's, under the pipeline, so that a guard guards sockets too.
+"""`WebSocketHandler`: Tornado's, under the pipeline, so that guards apply to sockets too.
 
     call > request hooks > prepare > response hooks > session save > 101 > open ... on_message ... on_close > endcall
 
-A request hook that finishes the response refuses the socket. Each call of `open`, `on_message` and `on_close` has a
-scope of its own, with its own database sessions, see `_in_message`. Errors in `open` and `on_message` go to the
-exception hooks. The application closes its sockets with 1001 when it stops, and those whose handshake comes later.
+A request hook that finishes the response refuses the socket. Each call of `open`, `on_message` and `on_close` has its
+own scope, with its own database sessions, see `_in_message`. Errors in `open` and `on_message` go to the exception
+hooks. When the application stops, it closes its sockets with 1001, including those that are still in the handshake.
 """
 
 # pyright: reportPrivateUsage=false
@@ -42,11 +42,11 @@ GOING_AWAY = 1001
 """Close code of a server that stops. SPEC: RFC 6455 7.4.1"""
 
 SERVICE_RESTART = 1012
-"""Close code of a process whose place another one has taken: clients may come back at once."""
+"""Close code of a process that is being replaced by another: clients may reconnect at once."""
 
-_SLICE_SECONDS = 0.003  # of sending one message to many sockets before others have a turn
-_SLICE_BYTES = 2 * 1024 * 1024  # of it: uvloop writes at the end of the turn, where no clock is looked at
-_WRITE_BYTES = 8 * 1024  # that take as long as a write by itself
+_SLICE_SECONDS = 0.003  # longest time of sending one message to many sockets before the loop continues
+_SLICE_BYTES = 2 * 1024 * 1024  # the same in bytes: uvloop writes at the end of the turn, where no time is checked
+_WRITE_BYTES = 8 * 1024  # the cost of a write itself, as a number of bytes
 _NOT_FOR_SOCKETS = ("write", "redirect", "set_header", "set_cookie", "set_status", "flush", "finish")
 
 
@@ -55,33 +55,33 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
 ):
     """A WebSocket; override `open`, `on_message` and `on_close`, plain or `async def`.
 
-    Each call of them is for the database what a request is: its session is its own, ATOMIC_REQUESTS commits it, or
-    rolls it back after an error, and its connection is given back. Tasks that outlive the call use `session_scope`.
+    Each call of them is like a request for the database: it has its own session, which ATOMIC_REQUESTS commits, or
+    rolls back after an error, and its connection is released. Tasks that outlive the call use `session_scope`.
 
-    A call goes on for `request_timeout` when the client has gone, then it is cancelled and rolled back; with
+    After the client has left, a call continues for up to `request_timeout`, then it is cancelled and rolled back; with
     `cancel_on_disconnect` at once. `on_close` is called in any case.
 
-    Changes to the visitor's session after the 101 want `await self.session.save()`. An error closes the socket with
-    1011, a message larger than `max_message_size` with 1009, a broken protocol with 1002 or 1007.
+    Changes to the visitor's session after the 101 need `await self.session.save()`. An error closes the socket with
+    1011, a message larger than `max_message_size` with 1009, a protocol error with 1002 or 1007.
     """
 
     is_socket = True
-    """Whether requests are handshakes; a mounted application has others as well."""
+    """Whether every request is a handshake; not so for a mounted application."""
 
     _serves_sockets = True
-    _is_detached = False  # from the request's exchange: what is for responses is refused
+    _is_detached = False  # from the request's exchange: response methods are refused
 
-    # Defaults of the class, where Tornado sets them in each handler: beyond 30 attributes one takes 1.3 KB more.
+    # Class defaults, where Tornado sets instance attributes: beyond 30 attributes a handler takes 1.3 KB more.
     ws_connection: Any = None
     close_code = None
     close_reason = None
     _on_close_called = False
-    _closing: Awaitable[None] | None = None  # what `on_close` returned
+    _closing: Awaitable[None] | None = None  # the result of `on_close`
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         if self.request.headers.get("Upgrade", "").lower() == "websocket":
             await self.complete_response_stage()
-            if self._response_state.is_finished:  # a response hook failed or answered: there is no socket
+            if self._response_state.is_finished:  # a response hook failed or responded: no socket is opened
                 return
         sockets = self.application.open_sockets
         sockets.add(self)
@@ -103,27 +103,27 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
         return connection.write_message(message, binary)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log an uncaught error; that this socket has closed before a call has written is none."""
+        """Log an uncaught error, but not a write to a socket that has just closed."""
         if isinstance(value, WebSocketClosedError) and (self.ws_connection is None or self.ws_connection.is_closing()):
             logger.debug("%s: the WebSocket was closed before it was written to.", self._request_summary())
         else:
             super().log_exception(typ, value, tb)
 
     def get_websocket_protocol(self) -> Any:
-        """Return what Tornado's `get` has accept the connection; None for a version other than 13."""
+        """Return the handshake on which Tornado's `get` accepts the connection; None for a version other than 13."""
         return _Handshake() if self.request.headers.get("Sec-WebSocket-Version") == "13" else None
 
     async def join(self, *names: str, alias: str = "default", member: str = "") -> None:
-        """Have every message of these channels written to the socket, as JSON text, until it closes or leaves.
+        """Write every message of these channels to the socket, as JSON text, until it closes or leaves.
 
         Args:
             alias: The entry of CHANNELS.
-            member: Who is present there then, for `channels.members(name)`, such as a user's id; by default each
-                socket is a member of its own.
+            member: The member that is present there, for `channels.members(name)`, such as a user's id; by default each
+                socket is a separate member.
 
         Raises:
-            HTTPError: 403: `can_join` says no to a name.
-            Unavailable: The channels' store does not answer.
+            HTTPError: 403: `can_join` returned False for a name.
+            Unavailable: The channels' store does not respond.
         """
         member = member or uuid.uuid4().hex
         check_name(member)
@@ -134,19 +134,19 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
             await join_channel(self, channels[alias], name, member)
 
     async def leave(self, *names: str, alias: str = "default") -> None:
-        """Undo `join`; names that were not joined are passed over."""
+        """Undo `join`; names that were not joined are ignored."""
         for name in names:
             await leave_channel(self, channels[alias], name)
 
     async def can_join(self, name: str) -> bool:
-        """Return whether this socket may join the channel *name*; override it where clients choose the name.
+        """Return whether this socket may join the channel *name*; override it if clients choose the name.
 
         Plain or `async def`.
         """
         return True
 
     def on_close(self) -> Awaitable[None] | None:  # type: ignore[override]  # plain in Tornado
-        """Called once the socket is closed, with `close_code` and `close_reason` set; plain or `async def`."""
+        """Called once after the socket has closed, with `close_code` and `close_reason` set; plain or `async def`."""
         return None
 
     def on_connection_close(self) -> None:
@@ -159,7 +159,7 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
             token = enter_message(None)
             self._closing = _in_message(self, self.on_close)
             leave_message(token)
-            self.__dict__.pop("ui", None)  # which refers to the handler: nothing is rendered any more
+            self.__dict__.pop("ui", None)  # it refers to the handler; nothing is rendered any more
 
     def _detach_to(self, connection: WebSocketConnection) -> None:
         self._response_state = self._response_state.after["release"]
@@ -168,10 +168,10 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
 
 
 class _Handshake:
-    """Answers a handshake that Tornado's `get` has found good, and runs the connection that it opens."""
+    """A handshake that Tornado's `get` has checked; accepts the connection and runs it."""
 
     async def accept_connection(self, handler: WebSocketHandler) -> None:
-        """Answer 101 and serve the socket until it closes; 400 for a key that is none."""
+        """Respond with 101 and serve the socket until it closes; 400 for an invalid key."""
         accept = accept_value(handler.request.headers.get("Sec-WebSocket-Key", ""))
         if accept is None:
             handler.set_status(400)
@@ -189,7 +189,7 @@ class _Handshake:
             handler._detach_to(connection)
             await close_sessions()
             await self._serve(handler, connection)
-        except StreamClosedError:  # the client left before it was answered
+        except StreamClosedError:  # the client left before the response
             pass
         finally:
             handler.on_ws_connection_close(connection.close_code, connection.close_reason)
@@ -221,7 +221,7 @@ class _Handshake:
         return connection
 
     async def _serve(self, handler: WebSocketHandler, connection: WebSocketConnection) -> None:
-        if end := handler.application.sockets_end:  # a code tells clients more than a refused handshake
+        if end := handler.application.sockets_end:  # a close code is more informative than a refused handshake
             handler._on_close_called = True
             connection.fail(*end)
             await connection.run()
@@ -241,9 +241,9 @@ class _Handshake:
 
 
 class _Calls:
-    """What the connection calls of a handler, each call in a scope of its own.
+    """The handler's methods as called by the connection, each call in its own scope.
 
-    PERF: as `_in_message`, without a coroutine around that of a message: -0.5 us (benchmarks, websocket-echo).
+    PERF: same as `_in_message`, without a second coroutine for a message: -0.5 us (benchmarks, websocket-echo).
     """
 
     __slots__ = ("_handler", "_scope", "_task")
@@ -274,13 +274,13 @@ class _Calls:
         scope = self._scope
         if error is None:
             return None if scope.close_if_empty() else _end_message(self._handler, scope, None, None)
-        enter_message(None)  # the exception hooks, which come next, have the request's scope
+        enter_message(None)  # the exception hooks that follow run in the request's scope
         scope.note_failure(error)
         return None if scope.close_if_empty() else scope.aclose()
 
     def on_lost(self, *, is_calling: bool) -> None:
         handler, task = self._handler, self._task
-        if task is None or handler not in handler.application.open_sockets:  # it has ended
+        if task is None or handler not in handler.application.open_sockets:  # the request has ended
             return
         if handler.cancel_on_disconnect and is_calling and not handler._on_close_called:
             task.cancel()
@@ -292,14 +292,14 @@ class _Calls:
 
 
 def _cancel_late(handler: WebSocketHandler, task: asyncio.Task[object], seconds: float) -> None:
-    logger.warning("%s is cancelled: its client has gone %g s ago.", handler._request_summary(), seconds)
+    logger.warning("%s is cancelled: its client left %g s ago.", handler._request_summary(), seconds)
     task.cancel()
 
 
 def _in_message(
     handler: WebSocketHandler, call: Callable[..., object], *args: object, **kwargs: object
 ) -> Awaitable[None] | None:
-    """Call a method in a new `MessageScope`; return what is to be awaited until both have ended, if anything."""
+    """Call a method in a new `MessageScope`; return an awaitable for the rest of both, if anything remains."""
     scope = MessageScope()
     enter_message(scope)
     waits_for = error = None
@@ -336,7 +336,7 @@ async def _end_message(
 
 
 def _refused_once_open(name: str) -> Callable[..., object]:
-    """Return the method *name* of `WebHandler`, which raises once the socket is open: where Tornado puts it, too."""
+    """Return the method *name* of `WebHandler`, raising once the socket is open, even where Tornado allows it."""
     method = getattr(WebHandler, name)
 
     @functools.wraps(method)
@@ -353,16 +353,16 @@ for _name in _NOT_FOR_SOCKETS:
 
 
 async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, *, binary: bool = False) -> int:
-    """Send one message to many sockets; those that are closing are left out.
+    """Send one message to many sockets; closing ones are skipped.
 
-    The message is framed once, and compressed once for all connections that keep no state between messages. The loop
-    is given to others every few milliseconds. Clients that do not read are not waited for; see `write_message`.
+    The message is framed once, and compressed once for all connections that keep no state between messages. Every few
+    milliseconds other tasks run. Clients that do not read are not waited for; see `write_message`.
 
     Args:
         message: str, bytes, or a dict, which is sent as JSON.
 
     Returns:
-        The number of sockets that it was sent to.
+        The number of sockets to which it was sent.
 
     Raises:
         TypeError: The message is of another type.
@@ -385,9 +385,9 @@ async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, 
 
 
 def _send_one(handler: Any, payload: bytes, binary: bool, frames: dict[object, bytes]) -> int:
-    """Send *payload*, as one of *frames* where that is possible; return the number of bytes."""
+    """Send *payload*, reusing a frame of *frames* if possible; return the number of bytes."""
     connection = handler.ws_connection
-    if not isinstance(connection, WebSocketConnection):  # a plain Tornado handler, or one that is not open
+    if not isinstance(connection, WebSocketConnection):  # a plain Tornado handler, or a socket that is not open
         handler.write_message(payload, binary)
         return len(payload)
     deflate = connection.deflate
