@@ -1,8 +1,8 @@
-"""Who may see more than up and down; for the inspector the rules are stricter.
+"""Access to details beyond up or down. The inspector's rules are stricter.
 
-the peer       the socket's own address, whatever a header says
-forwarded      never: the client behind a proxy is not known well enough
-Host           a name of this machine: another one may have been pointed here by a page of another site
+peer           the socket's address; headers are ignored
+forwarded      refused: the client behind a proxy cannot be identified reliably
+Host           must name this machine; any other name may be DNS rebinding by a page of another site
 """
 
 from typing import Any
@@ -19,9 +19,9 @@ _FORWARDING = (*FORWARDED_HEADERS, "X-Forwarded-Host", "X-Forwarded-Port", "X-Fo
 
 
 def may_see_details(request: HTTPServerRequest) -> bool:
-    """Return whether *request* comes from this machine itself, or from a network of HEALTH['networks'].
+    """Return whether *request* comes from this machine, or from a network of HEALTH['networks'].
 
-    By the management listener any other machine counts, too: who reaches it has been let in.
+    On the management listener every other machine is allowed as well: access to its port is restricted already.
     """
     if _is_forwarded(request):
         return False
@@ -42,12 +42,12 @@ def _is_forwarded(request: HTTPServerRequest) -> bool:
 
 def _is_from_loopback(request: HTTPServerRequest) -> bool:
     address: Any = getattr(getattr(request.connection, "context", None), "address", None)
-    host: Any = address[0] if is_list_or_tuple(address) and address else None  # a unix socket's is a path
+    host: Any = address[0] if is_list_or_tuple(address) and address else None  # a Unix socket's address is a path
     return host is not None and is_loopback(host)
 
 
 def _is_local(request: HTTPServerRequest) -> bool:
-    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:  # another site's page, here
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:  # sent by a page of another site
         return False
     hosts = request.headers.get_list("Host")
     host = parse_host(hosts[0]) if len(hosts) == 1 else None

@@ -1,10 +1,10 @@
-"""Calls of caches and databases, as observers see them, in requests and outside of them.
+"""Cache and database calls, reported to listeners, inside and outside of requests.
 
-with watched_calls(listener)     listener(call) after each; `observing.current_observation()` is the request's
+with watched_calls(listener)     listener(call) after each call; `observing.current_observation()` is the request's
 
-caches      those that this loop has opened, or opens from then on, become variants of their classes; the calls are
-            those of `Store`, and `get`, `set` and `add` where a class has its own
-databases   SQLAlchemy's events, only where it is imported, or DATABASE_CONNECTION names one; statements of basedb
+caches      every cache that this loop opens is switched to a subclass that reports its calls: the methods of `Store`,
+            and `get`, `set` and `add` if the class overrides them
+databases   SQLAlchemy's events, if it is imported or DATABASE_CONNECTION is set; and the statements of basedb
 """
 
 import functools
@@ -28,21 +28,21 @@ __all__ = ["Call", "Listener", "watched_calls"]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that has ended.
+    """A completed call.
 
     Attributes:
         kind: "cache" or "sql".
-        target: The alias in CACHES; the name in DATABASE_CONNECTION, for basedb the database's own.
-        role: Of the database's server: master or slave; "" for basedb.
-        server: The database's server as messages name it.
-        operation: Of a cache, such as get or set_many; of SQL the statement's first word, in capitals.
-        text: The key, or the statement without its parameters; may hold what a client has sent.
-        started: As `time.perf_counter()`.
-        seconds: How long it took.
-        hits: How many keys a cache had of those it was asked for; `misses`: how many it had not.
-        error: What it raised.
-        parameters: Of the statement, as the driver was given them; may be secret.
-        names: Of parameters that are given by place, where SQLAlchemy knows them.
+        target: The alias in CACHES, or the name in DATABASE_CONNECTION; for basedb the name of the database.
+        role: The database server's role, master or slave; "" for basedb.
+        server: The database server's label in messages.
+        operation: The cache's method, such as get or set_many; or the statement's first word, in capitals.
+        text: The key, or the statement without its parameters; may contain data sent by a client.
+        started: Start, as `time.perf_counter()`.
+        seconds: Duration.
+        hits: Number of requested keys that the cache held; `misses`: of those that it did not.
+        error: The exception raised, if any.
+        parameters: The statement's parameters as passed to the driver; may contain secrets.
+        names: Names of positional parameters, if SQLAlchemy knows them.
     """
 
     kind: str
@@ -67,24 +67,24 @@ _listeners: list[Listener] = []
 
 @contextmanager
 def watched_calls(listener: Listener) -> Generator[None]:
-    """Have *listener* called after each call while the block runs; it must be quick, and raise nothing."""
-    if _become_variant not in caches.on_open:
-        caches.on_open.append(_become_variant)
+    """Invoke *listener* after each call while the block runs; it must be fast and must not raise."""
+    if _instrument not in caches.on_open:
+        caches.on_open.append(_instrument)
     if settings.DATABASE_CONNECTION or "sqlalchemy" in sys.modules:
         _listen_to_engines()
     if _on_statement not in statement_listeners:
         statement_listeners.append(_on_statement)
     _listeners.append(listener)
-    with suppress(RuntimeError):  # no loop runs yet
+    with suppress(RuntimeError):  # no event loop is running yet
         for _, cache in caches.opened():
-            _become_variant(cache)
+            _instrument(cache)
     try:
         yield
     finally:
         _listeners.remove(listener)
 
 
-def _tell(call: Call) -> None:
+def _notify(call: Call) -> None:
     for listener in _listeners:
         listener(call)
 
@@ -94,38 +94,38 @@ def _tell(call: Call) -> None:
 _READS = ("raw_get", "raw_read", "raw_get_many", "get")
 _UNSEEN = {"raw_ping", "raw_close"}
 _CALLS = (*(name for name in vars(Store) if name.startswith("raw_") and name not in _UNSEEN), "get", "set", "add")
-"""What is called with a key, or with several, as the first argument."""
+"""Methods whose first argument is a key, or several keys."""
 
 
-def _become_variant(cache: BaseCache) -> None:
+def _instrument(cache: BaseCache) -> None:
     variant: Any = cache
-    if _listeners and not getattr(variant, "is_told", False):
+    if _listeners and not getattr(variant, "is_reporting", False):
         variant.__class__ = _variant_of(type(variant))  # type: ignore[arg-type]  # classes are hashable
 
 
 @functools.lru_cache(256)
 def _variant_of(cls: type[BaseCache]) -> type[BaseCache]:
-    """Return the class that is *cls* but for its calls, which are told; it has the same name."""
+    """Return a subclass of *cls*, with the same name, whose methods report their calls."""
     names: dict[str, Any] = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
-        "is_told": True,
+        "is_reporting": True,
     }
     for name in _CALLS:
         base = Store if name.startswith("raw_") else BaseCache
-        own = getattr(cls, name, None)  # a RedisClient has none: only its `.client` is used
-        if own is not None and own is not getattr(base, name):  # else it consists of others
-            names[name] = _told_get(cls.get) if name == "get" else _told(name, own)
+        own = getattr(cls, name, None)  # a RedisClient has no such methods: only its `.client` is used
+        if own is not None and own is not getattr(base, name):  # the base's method calls others, which are reported
+            names[name] = _reporting_get(cls.get) if name == "get" else _reporting(name, own)
     variant: Any = ABCMeta(cls.__name__, (cls,), names)
     return variant  # type: ignore[no-any-return]  # a subclass of cls
 
 
-def _told(name: str, call: Any) -> Any:
+def _reporting(name: str, call: Any) -> Any:
     operation, is_read = name.removeprefix("raw_"), name in _READS
 
     @functools.wraps(call)
-    async def told(self: BaseCache, key: Any, *args: Any, **kwargs: Any) -> Any:
+    async def reporting(self: BaseCache, key: Any, *args: Any, **kwargs: Any) -> Any:
         if name.endswith("_many"):
             key = key if isinstance(key, Sized) else list(key)
         started, hits, wanted, error = perf_counter(), 0, 0, None
@@ -142,32 +142,32 @@ def _told(name: str, call: Any) -> Any:
             text = f"{len(key)} keys" if name.endswith("_many") else str(key)
             seconds = perf_counter() - started
             misses = wanted - hits
-            _tell(Call("cache", self.alias, operation, text, started, seconds, hits=hits, misses=misses, error=error))
+            _notify(Call("cache", self.alias, operation, text, started, seconds, hits=hits, misses=misses, error=error))
 
-    return told
+    return reporting
 
 
-def _told_get(get: Any) -> Any:
-    """Return the `get` of a class that has its own: what it returns may be the caller's default."""
+def _reporting_get(get: Any) -> Any:
+    """Return a reporting `get` for a class that overrides it: a returned default must count as a miss."""
 
     async def found_or_none(self: BaseCache, key: Any, version: int | None = None) -> Any:
         found = await get(self, key, MISSING, version)
         return None if found is MISSING else (found,)
 
-    told = _told("get", found_or_none)
+    reporting = _reporting("get", found_or_none)
 
     @functools.wraps(get)
-    async def told_get(self: BaseCache, key: Any, default: Any = None, version: int | None = None) -> Any:
-        found = await told(self, key, version)
+    async def reporting_get(self: BaseCache, key: Any, default: Any = None, version: int | None = None) -> Any:
+        found = await reporting(self, key, version)
         return default if found is None else found[0]
 
-    return told_get
+    return reporting_get
 
 
 # Databases
 
 _servers: WeakKeyDictionary[Any, tuple[str, str, str]] = WeakKeyDictionary()
-"""Name, role and label of the server that each dialect is of: engines with options share theirs."""
+"""Dialect: name, role and label of its server. An engine and its copies with execution options share one dialect."""
 
 
 @functools.cache
@@ -186,18 +186,18 @@ def _on_begin(connection: Any, cursor: Any, statement: str, parameters: Any, con
 
 
 def _on_end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:  # noqa: PLR0917  SQLAlchemy's
-    _tell_sql(connection.dialect, statement, context, None)
+    _notify_sql(connection.dialect, statement, context, None)
 
 
 def _on_error(error: Any) -> None:
-    _tell_sql(error.dialect, error.statement or "", error.execution_context, error.original_exception)
+    _notify_sql(error.dialect, error.statement or "", error.execution_context, error.original_exception)
 
 
-def _tell_sql(dialect: Any, statement: str, context: Any, error: BaseException | None) -> None:
+def _notify_sql(dialect: Any, statement: str, context: Any, error: BaseException | None) -> None:
     started = getattr(context, "torngas_started", None)
     if started is not None and _listeners:
         name, role, server = _server_of(dialect)
-        _tell(
+        _notify(
             Call(
                 "sql", name, _operation_of(statement), statement, started, perf_counter() - started,
                 role=role, server=server, error=error,
@@ -212,7 +212,9 @@ def _on_statement(
     if _listeners:
         name, operation = address.rpartition("/")[2], _operation_of(statement)
         seconds = perf_counter() - started
-        _tell(Call("sql", name, operation, statement, started, seconds, server=address, error=error, parameters=values))
+        _notify(
+            Call("sql", name, operation, statement, started, seconds, server=address, error=error, parameters=values)
+        )
 
 
 def _operation_of(statement: str) -> str:
@@ -228,5 +230,5 @@ def _server_of(dialect: Any) -> tuple[str, str, str]:
             for node in cluster.nodes:
                 role = "master" if node.is_master else "slave"
                 _servers[node.sync_engine.dialect] = cluster.name, role, node.label
-        found = _servers.setdefault(dialect, ("", "", ""))  # an engine of the project's own
+        found = _servers.setdefault(dialect, ("", "", ""))  # an engine that the project made itself
     return found

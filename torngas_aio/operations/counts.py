@@ -1,16 +1,16 @@
-"""What a process counts for the metrics page: plain integers and lists, by names that the project has chosen.
+"""The counters of one process for the metrics page: plain integers and lists, keyed by names from the project.
 
     requests   route: {method and status class: number}
-    seconds    route: [requests in each bucket ..., in none of them, sum]; likewise `received` and `sent` in bytes
-    stages     route: {stage: [seconds, number]}, of every 64th request, 40 a second at most
-    refused    reason: number           sessions   number of requests of a visitor with a session
+    seconds    route: [requests in each bucket ..., above the last bound, sum]; likewise `received` and `sent` in bytes
+    stages     route: {stage: [seconds, number]}, of every 64th request, at most 40 a second
+    refused    reason: number           sessions   number of requests with a session
     cache      alias: [hits, misses, errors, calls, seconds]
     sql        database and role: [statements, errors, seconds]
-    jobs       job: {what happened: number}, as `torngas_aio._job_events` names it
-    job_seconds  job: [attempts in each bucket ..., in none of them, sum]
-    lost_lines   why: number of lines of the log     unawaited   number of forgotten coroutines
+    jobs       job: {event: number}, events as in `torngas_aio._job_events`
+    job_seconds  job: [attempts in each bucket ..., above the last bound, sum]
+    lost_lines   reason: number of log lines         unawaited   number of coroutines that were never awaited
 
-A worker sends what it has counted to its parent each second, and begins at nothing again.
+Each second a worker sends its counters to the parent process and resets them to zero.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from torngas_aio.http.worker_totals import add_counts
 from torngas_aio.logger.background import lost_lines
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.observed import Observing
-from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, complain, received_bytes, told
+from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, log_failure, notify, received_bytes
 
 __all__ = ["UNROUTED", "Counts"]
 
@@ -45,16 +45,16 @@ _REASONS = {
     421: "host not served", 429: "too many requests", 431: "header too large", 501: "not implemented",
     503: "not available", 505: "version not served",
 }  # fmt: skip
-"""Statuses that refuse a request, and why; the server's own answers to what is no request, too."""
+"""Status of a refused request: reason. The server's own responses to malformed requests are included."""
 
 STAGES_EVERY = 64
-"""The stages of every so many-th request are timed ..."""
+"""One request in this many has its stages timed."""
 
 TIMED_AT_ONCE = 10
-"""... and of so many between two looks at the loop's lag. PERF: such a request takes 20 to 60 us more."""
+"""Most timed requests between two measurements of the loop's lag. PERF: timing adds 20 to 60 us to a request."""
 
 _FOLD_EVERY = 16
-"""After so many times as many requests their numbers are put into buckets."""
+"""New numbers are put into buckets every `_FOLD_EVERY * STAGES_EVERY` requests."""
 
 _LAG_SECONDS = 0.25
 _LAGS_KEPT = 40
@@ -64,13 +64,14 @@ _SWITCHING = 101
 _JOB_ENDS = frozenset({"succeeded", "failed", "given back"})
 
 UNROUTED = "(none)"
-"""In place of a route, for requests that led to none; and of a job that is not declared."""
+"""Label of requests that matched no route, and of jobs that are not declared."""
 
 
 class _Histogram:
-    """Numbers in buckets, as the module's head shows them in `numbers`; they are put there some at a time.
+    """A histogram: `numbers` holds the buckets and the sum, in the module docstring's format.
 
-    PERF: one by one each would cost four times as much, since little of this is in the processor's caches then.
+    PERF: numbers are collected in `new` and put into buckets in batches; one at a time would cost four times as much,
+    because of processor cache misses.
     """
 
     __slots__ = ("bounds", "new", "numbers")
@@ -81,11 +82,11 @@ class _Histogram:
         self.clear()
 
     def clear(self) -> None:
-        """Begin at nothing; requests know the list of new numbers, which stays."""
+        """Reset the buckets; the list `new` stays, since routes refer to it."""
         self.numbers: list[float] = [0] * (len(self.bounds) + 2)
 
     def fold(self) -> None:
-        """Put the new numbers into their buckets."""
+        """Move the new numbers into their buckets."""
         new, numbers, before = self.new, self.numbers, 0
         new.sort()
         numbers[-1] += max(sum(new), 0)  # the clock may have been set back
@@ -99,15 +100,15 @@ class _Histogram:
 
     @property
     def count(self) -> int:
-        """How many numbers are in buckets."""
+        """Number of values in the buckets."""
         return int(sum(self.numbers[:-1]))
 
 
 class Counts(Observer):
-    """Counts the requests of one application, and the calls of its process; observes the requests that are timed.
+    """Counters of one application's requests and of its process's calls; the observer of requests that are timed.
 
     Args:
-        application: Whose sockets and servers are looked at.
+        application: The application whose requests and WebSockets are counted.
         seconds: Upper bounds of the buckets of durations, ascending.
         sizes: Upper bounds of the buckets of body sizes, in bytes.
     """
@@ -118,11 +119,11 @@ class Counts(Observer):
         self._kinds: dict[tuple[str, str, int], tuple[_Histogram, _Histogram]] = {}  # see `_kind`
         self._received: dict[str, _Histogram] = {}  # of each route; requests without a body are not in it
         self._job_seconds: dict[str, _Histogram] = {}
-        self._streams: set[str] = set()  # routes whose answers last for as long as the clients stay: no durations
+        self._streams: set[str] = set()  # event streams last as long as the client stays: no durations for these routes
         self._rounds = self._taken = 0
-        self._begun: Callable[[], int] = int  # how many requests have begun
+        self._started_count: Callable[[], int] = int  # returns the number of requests started
         self._left_to_time = TIMED_AT_ONCE
-        self._refusals: dict[int, tuple[Counter[int], Counter[int]]] = {}  # of each server: all, and those counted
+        self._refusals: dict[int, tuple[Counter[int], Counter[int]]] = {}  # by server: total, and already taken
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._timer: asyncio.TimerHandle | None = None
         self._calls = ExitStack()
@@ -141,16 +142,16 @@ class Counts(Observer):
         self._stages: dict[str, dict[str, list[float]]] = {}
 
     def start(self) -> None:
-        """Begin to watch calls and the loop."""
+        """Start listening to calls and measuring the loop's lag."""
         if "torngas_aio.middleware.session" in sys.modules and not self._sees_sessions:
             self.count_sessions()
         self._calls.enter_context(watched_calls(self._call_ended))
         job_listeners.append(self._note_job)
         self._calls.callback(job_listeners.remove, self._note_job)
-        self._expect(asyncio.get_running_loop())
+        self._schedule_lag_check(asyncio.get_running_loop())
 
     def count_sessions(self) -> None:
-        """Count requests with a session as well, which only the handler knows."""
+        """Enable counting of requests with a session, which only the handler knows."""
         self._sees_sessions, make = True, self._application.make_handler
 
         def make_and_keep(request: Any, *args: Any) -> Any:
@@ -160,31 +161,31 @@ class Counts(Observer):
         self._application.make_handler = make_and_keep
 
     def stop(self) -> None:
-        """End what `start` has begun."""
+        """Undo `start`."""
         self._calls.close()
         if self._timer is not None:
             self._timer.cancel()
 
-    def _expect(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _schedule_lag_check(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + _LAG_SECONDS
         self._timer = loop.call_at(due, self._note_lag, loop, due)
 
     def _note_lag(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         self._lags.append(max(loop.time() - due, 0.0))
         self._left_to_time = TIMED_AT_ONCE
-        self._expect(loop)
+        self._schedule_lag_check(loop)
 
     def counting(self, observing: Observing) -> Callable[[Any], Coroutine[Any, Any, None]]:
-        """Return what serves requests as *observing* does, counts them, and has some of them timed."""
+        """Return a coroutine function that serves a request by *observing*, counts it, and times one in many."""
         every, left = STAGES_EVERY, 1
 
         async def serve_counted(request: Any) -> None:
-            # PERF: this is what metrics cost; each operation of it takes 10 ns or more, being in no cache
+            # PERF: runs for every request; each operation takes 10 ns or more, because of cache misses
             nonlocal left
             left -= 1
             try:
                 before = request.server_connection.sent
-            except AttributeError:  # another server's, which does not count
+            except AttributeError:  # the connection of another server, which does not count bytes
                 before = None
             try:
                 if left:
@@ -202,13 +203,13 @@ class Counts(Observer):
                     seconds.append(time() - request._start_time)
                     sent.append(0 if before is None else request.server_connection.sent - before)
                     if exchange.body is not NO_BODY:
-                        told(self._count_body, request)
+                        notify(self._count_body, request)
 
-        self._begun = lambda: self._rounds * every - left + 1
+        self._started_count = lambda: self._rounds * every - left + 1
         return serve_counted
 
     def _count(self, request: Any, before: int | None) -> None:
-        """Count a request, and have those of its kind counted without this call where they need no more."""
+        """Count a request; if possible, register its route and status so that later ones skip this method."""
         try:
             route, exchange = request.route, request.connection
             if route is not None and route.is_foreign and self._is_deferred(request, before):
@@ -225,11 +226,11 @@ class Counts(Observer):
                 self._count_session(request)
             elif not (route is None or route.is_foreign or reason or method is _OTHER):
                 route.counts.setdefault(method, {})[exchange.status] = seconds.new, sent.new
-        except Exception:  # noqa: BLE001  a boundary: who counts must not fail a request
-            complain(self)
+        except Exception:  # noqa: BLE001  a boundary: metrics must not fail a request
+            log_failure(self)
 
     def _is_deferred(self, request: Any, before: int | None) -> bool:
-        """Have a request of plain Tornado's, which is answered in another task, counted at its end; return whether."""
+        """Defer counting until a plain Tornado handler, which runs in another task, ends; return whether deferred."""
         scope = scope_of(request)
         if scope.is_closed:
             return False
@@ -242,7 +243,7 @@ class Counts(Observer):
         return True
 
     def _kind(self, route: Any, method: str, kind: int) -> tuple[_Histogram, _Histogram]:
-        """Return what is counted of a route, method and class of status: seconds, and bytes that were sent."""
+        """Return the histograms of a route, method and status class: seconds, and bytes sent."""
         key = _name_of(route), method, kind
         if key not in self._kinds:
             self._kinds[key] = _Histogram(self._seconds), _Histogram(self._sizes)
@@ -265,10 +266,10 @@ class Counts(Observer):
             add_counts(self._stages.setdefault(observation.route_name or UNROUTED, {}), stages)
 
     def _look_around(self, server_connection: Any) -> "Counts | None":
-        """Note the server that the connection belongs to: what it refuses reaches no application.
+        """Register the connection's server, since requests that it refuses never reach the application.
 
         Returns:
-            Who is to be told of the stages of this request.
+            The observer of this request's stages; None at the limit of TIMED_AT_ONCE.
         """
         server = getattr(server_connection, "server_state", None)
         if server is not None and id(server) not in self._refusals:
@@ -287,7 +288,7 @@ class Counts(Observer):
             add_counts(self._sql, {f"{call.target} {call.role}": [1, int(failed), call.seconds]})
 
     def _note_job(self, event: JobEvent) -> None:
-        name = event.name or UNROUTED  # a name that is not declared is whatever was in the store
+        name = event.name or UNROUTED  # an undeclared name comes from the store and is not bounded
         self._jobs.setdefault(name, Counter())[event.kind] += 1
         if event.kind == "started":
             self._running_jobs[name] += 1
@@ -304,7 +305,7 @@ class Counts(Observer):
                 histogram.fold()
 
     def peek(self) -> dict[str, Any]:
-        """Return everything that was counted since the start, or since `take`, as `add_counts` takes it."""
+        """Return the counters since the start, or since the last `take`, in the form that `add_counts` accepts."""
         self._fold()
         refused = Counter(self._refused)
         for all_of_them, counted in self._refusals.values():
@@ -324,7 +325,7 @@ class Counts(Observer):
             if not (count := seconds.count):
                 continue
             no_seconds, no_sizes = _Histogram(self._seconds).numbers, _Histogram(self._sizes).numbers
-            is_socket = kind == 1  # which is neither a duration nor an answer
+            is_socket = kind == 1  # a WebSocket (101): neither duration nor response size is meaningful
             numbers = {
                 "requests": {f"{method} {f'{kind}xx' if kind else 'none'}": count},
                 "seconds": no_seconds if is_socket or route in self._streams else seconds.numbers,
@@ -337,7 +338,7 @@ class Counts(Observer):
             add_counts(counts, {"received": {route: without_them}} if received.count else {})
 
     def take(self) -> dict[str, Any]:
-        """Return what `peek` does, and begin at nothing."""
+        """Return the result of `peek` and reset the counters."""
         counts = self.peek()
         for all_of_them, counted in self._refusals.values():
             counted.update(all_of_them - counted)
@@ -353,12 +354,12 @@ class Counts(Observer):
         return sum(seconds.count for seconds, _ in self._kinds.values())
 
     def now(self) -> dict[str, Any]:
-        """Return what is so at this moment: requests in progress, sockets, pools, running jobs, the loop's lag."""
+        """Return the current gauges: requests in progress, sockets, pools, running jobs, the loop's lag."""
         self._fold()
         ended = self._taken + self._counted()
         sockets = len(self._application.open_sockets)
         return {
-            "in_progress": max(self._begun() - ended - sockets, 0),
+            "in_progress": max(self._started_count() - ended - sockets, 0),
             "sockets": sockets,
             "lag": max(self._lags, default=0.0),
             "pools": _pools(),
@@ -371,9 +372,9 @@ def _name_of(route: Any) -> str:
 
 
 def _pools() -> dict[str, list[int]]:
-    """Return, by name and role of the servers, connections in use, idle ones, requests that wait for one."""
+    """Return connections in use, idle connections and waiting requests, by database name and role."""
     found: dict[str, list[int]] = {}
-    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: no database is in use
+    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # None: no database is in use
     for cluster in () if registry is None else registry.open_clusters():
         for node in cluster.nodes:
             pool = node.sync_engine.pool

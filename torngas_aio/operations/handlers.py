@@ -1,10 +1,10 @@
-"""The addresses of an operator and of what runs containers.
+"""Health check endpoints for operators and container orchestrators.
 
-    /-/live      200 as long as the loop turns
+    /-/live      200 while the event loop runs
     /-/startup   200 once the application has opened
-    /-/ready     200 while requests are wanted: every service answers, and no stop has begun; else 503
+    /-/ready     200 if every service responds and shutdown has not begun; else 503
 
-Strangers see one word.
+Clients without access to details see only "up" or "down".
 """
 
 import re
@@ -27,18 +27,18 @@ __all__ = [
 ]
 
 HEALTH_DEFAULTS: dict[str, Any] = {
-    "live": "/-/live",  # paths; None: not answered
+    "live": "/-/live",  # paths; None: no such endpoint
     "ready": "/-/ready",
     "startup": "/-/startup",
-    "log": True,  # False: probes that are answered well have no line in the access log, nor has the metrics page
-    "networks": (),  # addresses and networks that see details, beside this machine
+    "log": True,  # False: no access log lines for successful probes and the metrics page
+    "networks": (),  # addresses and networks that may see details, besides this machine
 }
 
 _checks: WeakKeyDictionary[Any, ReadyChecks] = WeakKeyDictionary()
 
 
 def ready_checks_of(application: Any) -> ReadyChecks:
-    """Return the checks of *application*; add your own to them, for instance in `process_init`."""
+    """Return the checks of *application*; a project adds its own, for instance in `process_init`."""
     return _checks.setdefault(application, ReadyChecks())
 
 
@@ -50,7 +50,7 @@ class _HealthHandler(ApiHandler):
         self.skips_access_log = not is_logged
 
     def answer(self, *, is_up: bool, **details: Any) -> None:
-        """Respond up or down; *details* are for those who may see them."""
+        """Respond with up or down, and with *details* if the client may see them."""
         self.set_status(200 if is_up else 503)
         self.set_header("Cache-Control", "no-store")
         shown = details if may_see_details(self.request) else {}
@@ -64,18 +64,18 @@ class _HealthHandler(ApiHandler):
 
 
 class LiveHandler(_HealthHandler):
-    """The loop turns and answers."""
+    """Liveness: the event loop runs."""
 
 
 class StartupHandler(_HealthHandler):
-    """The init hooks have run."""
+    """Startup: the init hooks have run."""
 
     async def get(self) -> None:
         self.answer(is_up=self.application.lifespan.is_open)
 
 
 class ReadyHandler(_HealthHandler):
-    """Requests are wanted here."""
+    """Readiness: this process can serve requests."""
 
     async def get(self) -> None:
         if self.application.is_stopping.is_set():
@@ -86,7 +86,7 @@ class ReadyHandler(_HealthHandler):
 
 
 def health_rules() -> list[Any]:
-    """Return the routes, as HEALTH names their paths."""
+    """Return the routes of the health checks, at the paths of HEALTH."""
     chosen = {**HEALTH_DEFAULTS, **settings.HEALTH}
     handlers = {"live": LiveHandler, "ready": ReadyHandler, "startup": StartupHandler}
     kwargs = {"is_logged": chosen["log"]}
@@ -94,7 +94,7 @@ def health_rules() -> list[Any]:
 
 
 def path_pattern(path: str) -> str:
-    """Return the regular expression of *path*, which is also how metrics, spans and lists of routes name its route."""
+    """Return the regular expression of *path*; metrics, spans and lists of routes show it as the route's name."""
     return re.escape(path).replace(r"\-", "-")
 
 

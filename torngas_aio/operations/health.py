@@ -1,4 +1,4 @@
-"""Whether the services that this process uses answer."""
+"""Readiness checks of the services that this process uses."""
 
 import asyncio
 import logging
@@ -19,10 +19,10 @@ from torngas_aio.logger import OutageLog
 __all__ = ["CheckResult", "ReadyChecks"]
 
 CHECK_SECONDS = 1.0
-"""How long one check may take; they run side by side."""
+"""Timeout of one check; checks run concurrently."""
 
 FRESH_SECONDS = 1.0
-"""How long an answer is given again to those who ask meanwhile."""
+"""How long results are reused."""
 
 logger = logging.getLogger("torngas_aio.operations")
 _outages = OutageLog(logger)
@@ -32,12 +32,12 @@ Check = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check has found.
+    """The result of one check.
 
     Attributes:
         name: Such as `cache default` or `database default master`.
-        error: Why it failed; "" when it did not.
-        seconds: How long it took.
+        error: The reason of the failure; "" on success.
+        seconds: Duration.
     """
 
     name: str
@@ -46,9 +46,9 @@ class CheckResult:
 
 
 class ReadyChecks:
-    """The checks of one application: those of the stores and databases that are open, and its own.
+    """The checks of one application: one for each open store and database, and the project's own.
 
-    A slave that does not answer is no failure: reads go to another, or to the master.
+    Slaves are not checked: if one fails, reads go to another or to the master.
     """
 
     def __init__(self) -> None:
@@ -59,14 +59,14 @@ class ReadyChecks:
         self._ran_at = -FRESH_SECONDS
 
     def add(self, name: str, check: Check) -> None:
-        """Have *check* awaited as well; it fails by raising, or by taking longer than a second.
+        """Add *check*; it fails by raising, or by taking longer than a second.
 
-        One that swallows its cancellation is not awaited again until it has ended; meanwhile it fails.
+        A check that swallows its cancellation counts as failed, and is not started again, until it has ended.
         """
         self._own[name] = check
 
     async def run(self) -> list[CheckResult]:
-        """Return what every check has found, at most a second ago."""
+        """Return the results of all checks, at most a second old."""
         if time.monotonic() - self._ran_at < FRESH_SECONDS:
             return self._results
         return await self._runs.run("checks", self._run)
@@ -82,8 +82,8 @@ class ReadyChecks:
         error = ""
         try:
             if name in self._under_way:
-                raise TimeoutError  # one task is left behind, not one with each run
-            await bounded(f"the ready check {name!r}", partial(self._noted, name, check), CHECK_SECONDS)
+                raise TimeoutError  # at most one task per check is left running
+            await bounded(f"the ready check {name!r}", partial(self._run_marked, name, check), CHECK_SECONDS)
         except TimeoutError:
             error = f"no answer within {CHECK_SECONDS:g} s"
         except BaseException as exc:
@@ -94,7 +94,7 @@ class ReadyChecks:
             _outages.report(("ready", name), "The process is not ready: %s: %s", name, error)
         return CheckResult(name, error, time.monotonic() - started)
 
-    async def _noted(self, name: str, check: Check) -> None:
+    async def _run_marked(self, name: str, check: Check) -> None:
         self._under_way.add(name)
         try:
             await check()
@@ -103,13 +103,13 @@ class ReadyChecks:
 
 
 def _service_checks() -> Iterator[tuple[str, Check]]:
-    jobs = sys.modules.get("torngas_aio.jobs.registry")  # not imported: no job is declared
+    jobs = sys.modules.get("torngas_aio.jobs.registry")  # None: no job is declared
     stores: list[tuple[str, Backends[Any]]] = [("cache", caches), ("channels", channels)]
     for kind, backends in [*stores, *([] if jobs is None else [("jobs", jobs.jobs)])]:
         for alias, backend in backends.opened():
-            if hasattr(backend, "ping"):  # it is not in memory
+            if hasattr(backend, "ping"):  # backends in memory have none
                 yield f"{kind} {alias}", backend.ping
-    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: no database is in use
+    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # None: no database is in use
     for cluster in () if registry is None else registry.open_clusters():
         yield f"database {cluster.name} master", partial(_ping, cluster.master.engine)
 

@@ -1,10 +1,10 @@
 """The metrics page, in Prometheus' text format.
 
-    Counts ── of this process, or of all workers (the parent's sums) ──► families ──► /-/metrics
-    queues of jobs ── asked for at the scrape, at most every few seconds ──►┘
+    Counts ── of this process, or of all workers (summed by the parent) ──► families ──► /-/metrics
+    job queue sizes ── read at the scrape, at most every ASK_EVERY_SECONDS ──►┘
 
-Label values are names of the project's routes, caches and databases, and words from here; never anything of a
-client's. prometheus-client only writes the page: its own counters cost ten times what a list does.
+Label values are names of the project's routes, caches and databases, and constants of this module; never data from a
+client. prometheus-client only formats the page: its counters cost ten times as much as a list.
 """
 
 import asyncio
@@ -44,13 +44,13 @@ __all__ = ["METRICS_DEFAULTS", "MetricsHandler", "QueueSizes", "add_metrics"]
 METRICS_DEFAULTS: dict[str, Any] = {
     "enabled": False,
     "path": "/-/metrics",
-    "token": None,  # who sends it (`Authorization: Bearer ...`) sees the page, wherever the request comes from
-    "seconds": (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),  # upper bounds of the duration's buckets
-    "bytes": (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000),  # and of the sizes' of bodies
+    "token": None,  # a request with `Authorization: Bearer <token>` sees the page, from any address
+    "seconds": (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),  # upper bounds of duration buckets
+    "bytes": (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000),  # upper bounds of body size buckets
 }
 
 LAST_REPORTS = 100
-"""How often a worker that ends speaks to its parent at most, with a hundredth of a second between."""
+"""Most reports that a stopping worker sends to its parent, 0.01 s apart."""
 
 _outages = OutageLog(logging.getLogger("torngas_aio.operations"))
 ASK_EVERY_SECONDS = 5.0
@@ -60,7 +60,7 @@ Sizes = Mapping[str, Mapping[str, tuple[int, int]] | None]
 
 
 def add_metrics(application: Application) -> Counts:
-    """Have the requests of *application* counted, and the page answered; to be called before it starts."""
+    """Count the requests of *application* and add the metrics page; call before the application starts."""
     chosen = {**METRICS_DEFAULTS, **settings.METRICS}
     counts = Counts(application, chosen["seconds"], chosen["bytes"])
     observed: Any = application
@@ -86,14 +86,14 @@ async def _close(counts: Counts, own: ProjectMetrics) -> None:
     counts.stop()
     if (worker := current_worker()) is not None:
         await own.stop()
-        for _ in range(LAST_REPORTS):  # each is no larger than what the connection to the parent takes at once
-            if worker.report() and own.is_told:
+        for _ in range(LAST_REPORTS):  # a report is limited to what one write to the parent can carry
+            if worker.report() and own.is_reported:
                 break
             await asyncio.sleep(0.01)
 
 
 class MetricsHandler(WebHandler):
-    """Answers the page to this machine, named networks and holders of the token; to others as if it were not there."""
+    """The page, for this machine, the networks of HEALTH and requests with the token; 404 for all others."""
 
     uses_session = False
 
@@ -121,7 +121,7 @@ class MetricsHandler(WebHandler):
         if worker is not None:
             return await worker.totals()
         found = {"counts": self._counts.peek(), "now": {"0": self._counts.now()}}
-        copied: dict[str, Any] = json.loads(json.dumps(found))  # a thread reads it
+        copied: dict[str, Any] = json.loads(json.dumps(found))  # a snapshot for the worker thread
         return copied
 
     def _has_token(self) -> bool:
@@ -163,7 +163,7 @@ _FAMILIES: tuple[tuple[Any, str, str, str], ...] = (
     (Counter, "worker_failed_starts", "", "Workers that ended before they were ready."),
     (Gauge, "workers", "state", "Worker processes."),
 )
-"""Kind, name, labels and text of each, in the page's order."""
+"""Kind, name, labels and help text of each family, in page order."""
 
 
 def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> Iterable[Metric]:
@@ -174,7 +174,7 @@ def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -
 
 
 _Row = tuple[Any, ...]
-"""Name of a family, its labels, and numbers as its kind takes them."""
+"""Name of a family, label values, and the arguments of its kind's `add_metric`."""
 
 
 def _rows(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> Iterator[_Row]:
@@ -196,13 +196,13 @@ def _rows(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> It
                 yield "job_queue_jobs", [alias, queue, state], number
     for reason, number in found.get("restarts", {}).items():
         yield "worker_restarts", [reason], number
-    if "states" in found:  # of a parent
+    if "states" in found:  # from a parent process
         yield "worker_failed_starts", [], found["failed_starts"]
         yield from (("workers", [state], found["states"].get(state, 0)) for state in WORKER_STATES)
 
 
 def _count_rows(counts: dict[str, Any]) -> Iterator[_Row]:
-    """Yield what has happened, in this process or in all workers; the module `counts` says how it is kept."""
+    """Yield rows of the counters, of this process or of all workers; for their layout see the module `counts`."""
 
     def of(name: str) -> Iterable[tuple[str, Any]]:
         return counts.get(name, {}).items()  # type: ignore[no-any-return]  # a dict of JSON
@@ -232,7 +232,7 @@ def _count_rows(counts: dict[str, Any]) -> Iterator[_Row]:
 
 
 def _rows_of_now(workers: dict[str, Any]) -> Iterator[_Row]:
-    """Yield what is so at this moment, by worker."""
+    """Yield rows of the gauges, by worker."""
     for worker, now in workers.items():
         yield "requests_in_progress", [worker], now["in_progress"]
         yield "websockets_open", [worker], now["sockets"]
@@ -245,9 +245,9 @@ def _rows_of_now(workers: dict[str, Any]) -> Iterator[_Row]:
 
 
 class QueueSizes:
-    """How many jobs wait and run, by the entry of JOBS and the queue; None for a store that does not answer.
+    """Numbers of waiting and running jobs, by JOBS alias and queue; None for a store that does not respond.
 
-    Where no job is declared, nothing is asked. Jobs in memory are told by a process that serves alone.
+    No store is queried if no job is declared. Queues in memory are reported only without worker processes.
     """
 
     def __init__(self, *, is_alone: bool) -> None:
@@ -257,8 +257,8 @@ class QueueSizes:
         self._lock = asyncio.Lock()
 
     async def ask(self) -> Sizes:
-        """Return the sizes of a moment ago."""
-        declaring: Any = sys.modules.get("torngas_aio.jobs.declaring")  # not imported: no job is declared
+        """Return the sizes, at most ASK_EVERY_SECONDS old."""
+        declaring: Any = sys.modules.get("torngas_aio.jobs.declaring")  # None: no job is declared
         if declaring is None or not declaring.declared:
             return {}
         async with self._lock:
@@ -269,7 +269,7 @@ class QueueSizes:
             return self._found
 
     async def _sizes(self, alias: str) -> dict[str, tuple[int, int]] | None:
-        from torngas_aio.jobs.registry import jobs  # a job is declared, so taskiq is here
+        from torngas_aio.jobs.registry import jobs  # a job is declared, so taskiq is installed
         from torngas_aio.jobs.worker import queues_of
 
         try:
@@ -278,6 +278,6 @@ class QueueSizes:
                 return {}
             async with asyncio.timeout(DEADLINE_SECONDS):
                 return dict(itertools.islice((await backend.sizes(queues_of(alias))).items(), MAX_QUEUES))
-        except Exception as exc:  # noqa: BLE001  a boundary: another package's broker may be behind it
-            _outages.report((alias,), "The metrics page does not know the queues of JOBS[%r]: %s", alias, exc)
+        except Exception as exc:  # noqa: BLE001  a boundary: the broker may be from another package
+            _outages.report((alias,), "The metrics page cannot read the queues of JOBS[%r]: %s", alias, exc)
             return None

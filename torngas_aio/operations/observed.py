@@ -1,11 +1,11 @@
-"""Walks and handlers that tell observers what they do, in place of those that do not.
+"""Pipeline runs and handlers that notify observers.
 
-    observe(application, observers)   its requests are served by an `Observing`
-    a request that is observed        has a walk through the pipeline, and a handler, that tell of their stages
-    any other                         is served as if there were no observers
+    observe(application, observers)   replaces `serve_request` by that of an `Observing`
+    an observed request               gets an `_ObservedRun` and an observed handler, which report their stages
+    any other request                 is served as without observers
 
-A handler that tells is of a subclass of the same name, made when it is first needed. Without observers nothing of this
-is in a request's path, and this module is not imported.
+The class of an observed handler is a subclass with the same name, created on first use. Without observers this module
+is not imported, and the request path is unchanged.
 """
 
 # pyright: reportPrivateUsage=false
@@ -23,9 +23,9 @@ from torngas_aio.operations.observing import (
     Observation,
     Observer,
     Stage,
-    complain,
     current_observation,
     enter_observation,
+    log_failure,
 )
 from torngas_aio.pipeline import Hook, HookCall, PipelineRun, RouteStages
 from torngas_aio.utils.narrowing import class_of
@@ -41,11 +41,11 @@ else:
 __all__ = ["Observing", "observe"]
 
 _MOST = 4096
-"""How many variants of stages and routes are kept: matchers make routes for one request, paths have stages compiled."""
+"""Cache size for variants of stages and of routes: custom matchers create routes, and path rules create stages."""
 
 
 def observe(application: "_Application", observers: Iterable[Observer]) -> "Observing":
-    """Have *observers* told of each request of *application* from now on, beside those that are told already."""
+    """Add *observers* to *application*; they are notified of each request from now on."""
     variant: Any = application
     observing: Observing | None = getattr(application, "_observing", None)
     if observing is None:
@@ -56,11 +56,11 @@ def observe(application: "_Application", observers: Iterable[Observer]) -> "Obse
 
 
 class Observing:
-    """What serves the requests of one application, and tells its observers.
+    """Serves the requests of one application and notifies its observers.
 
     Attributes:
-        serve: Serves a request as without observers, and tells those that want it, and one more where one is given.
-        serve_others: Does so without one more.
+        serve: Serves a request and notifies the observers that want it, and one additional observer if given.
+        serve_others: The same without the additional observer.
     """
 
     serve_others: Callable[["Request"], Coroutine[Any, Any, None]]
@@ -68,16 +68,16 @@ class Observing:
     def __init__(self, application: "_Application") -> None:
         self._serve_plain = application.serve_request
         self._pipeline = application.pipeline
-        self._constant: list[Observer] = []
-        self._choosy: list[Observer] = []
+        self._permanent: list[Observer] = []
+        self._selective: list[Observer] = []
         self.serve = self._serving()
 
     def add(self, observers: Iterable[Observer]) -> None:
-        """Tell *observers*, too."""
+        """Add *observers*."""
         for observer in observers:
-            is_choosy = type(observer).wants is not Observer.wants
-            (self._choosy if is_choosy else self._constant).append(observer)
-        every = [*self._constant, *self._choosy]
+            is_selective = type(observer).wants is not Observer.wants
+            (self._selective if is_selective else self._permanent).append(observer)
+        every = [*self._permanent, *self._selective]
         self.serve_others = self.serve if every else self._serve_plain
         self.route_for = functools.lru_cache(_MOST)(_route_of_variant)
         self.call_hooks, self.stages_for = self._pipeline.call, _unchanged
@@ -86,24 +86,24 @@ class Observing:
             self.stages_for = functools.lru_cache(_MOST)(_with_timed_hooks)
 
     def _serving(self) -> Callable[..., Coroutine[Any, Any, None]]:
-        constant, choosy, serve_plain = self._constant, self._choosy, self._serve_plain
+        permanent, selective, serve_plain = self._permanent, self._selective, self._serve_plain
 
         def serve(request: "Request", more: Observer | None = None) -> Coroutine[Any, Any, None]:
-            # PERF: a function with what it needs, not a method that looks for it: -0.1 us a request
-            observers = constant
-            for observer in choosy:
+            # PERF: a closure, not a method with attribute look-ups: -0.1 us a request
+            observers = permanent
+            for observer in selective:
                 try:
                     if observer.wants(request):
                         observers = [*observers, observer]
-                except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
-                    complain(observer)
+                except Exception:  # noqa: BLE001  a boundary: observers must not fail a request
+                    log_failure(observer)
             if more is not None:
                 observers = [*observers, more]
             if not observers or not (observation := Observation(request, observers)).observers:
                 return serve_plain(request)
             request.observation, request.run = observation, _ObservedRun(self)
             enter_observation(observation)
-            return _observed(observation, serve_plain(request))
+            return _serve_observed(observation, serve_plain(request))
 
         return serve
 
@@ -113,9 +113,9 @@ def _unchanged(stages: RouteStages) -> RouteStages:
 
 
 def _route_of_variant(route: "Route") -> "Route":
-    """Return *route* with the variant of its handler's class.
+    """Return a copy of *route* with the observed variant of its handler class.
 
-    PERF: an instance whose class is changed later is slower in all that it does: +10 us a request.
+    PERF: assigning `__class__` of the instance later would slow its attribute access: +10 us a request.
     """
     variant = copy.copy(route)
     variant.handler_class = _variant_of(route.handler_class)  # type: ignore[arg-type]  # classes are hashable
@@ -123,7 +123,7 @@ def _route_of_variant(route: "Route") -> "Route":
 
 
 def _with_timed_hooks(stages: RouteStages) -> RouteStages:
-    """Return *stages* with each hook timed by itself."""
+    """Return *stages* with each hook timed individually."""
     hooks = {
         stage: [dataclasses.replace(hook, call=_timed_hook(hook)) for hook in found]
         for stage, found in stages.hooks.items()
@@ -131,45 +131,45 @@ def _with_timed_hooks(stages: RouteStages) -> RouteStages:
     return RouteStages(hooks, stages.route_name)
 
 
-async def _observed(observation: Observation, serving: Coroutine[Any, Any, None]) -> None:
+async def _serve_observed(observation: Observation, serving: Coroutine[Any, Any, None]) -> None:
     try:
         await serving
     finally:
         if (handler := observation.handler) is not None:
-            _ended(observation)
-            handler._observation = ENDED  # PERF: a cycle less for the collector
+            _end(observation)
+            handler._observation = ENDED  # PERF: breaks a reference cycle
         else:
             _end_without_handler(observation)
 
 
 def _end_without_handler(observation: Observation) -> None:
-    """End now, or with the handler of plain Tornado, which answers in another task and closes the scope at its end."""
+    """End *observation* now, or when a plain Tornado handler, which runs in another task, closes the scope."""
     scope = scope_of(observation.request)
     if observation.route is not None and not scope.is_closed:
-        scope.add(_observed, observation, close_now=functools.partial(_ended, observation))
+        scope.add(_serve_observed, observation, close_now=functools.partial(_end, observation))
     else:
-        _ended(observation)
+        _end(observation)
 
 
-def _ended(observation: Observation) -> bool:
+def _end(observation: Observation) -> bool:
     observation.end()
-    observation.request.observation = observation.request.run = None  # PERF: a cycle less for the collector
+    observation.request.observation = observation.request.run = None  # PERF: breaks a reference cycle
     return True
 
 
 class _ObservedHandler(_Handler):
-    """The part of an observed handler's class that differs from its own."""
+    """The overrides that an observed variant adds to a handler class."""
 
     _observation = ENDED
 
     def __init_subclass__(cls) -> None:
-        """Not the one of the class that this is put before, which may count its subclasses."""
+        """Skip the `__init_subclass__` of the handler class, which may register subclasses."""
 
     def __init__(self, application: Any, request: Any, **kwargs: Any) -> None:
-        self._be_observed(request.observation)
+        self._attach(request.observation)
         super().__init__(application, request, **kwargs)
 
-    def _be_observed(self, observation: Observation) -> None:
+    def _attach(self, observation: Observation) -> None:
         self._observation = observation
         observation.handler = self
 
@@ -181,7 +181,7 @@ class _ObservedHandler(_Handler):
             stage.end()
             raise
         if inspect.isawaitable(result):
-            return _ended_with(stage, result)
+            return _await_stage(stage, result)
         stage.end()
         return result
 
@@ -190,10 +190,10 @@ class _ObservedHandler(_Handler):
         try:
             return super().render(template_name, **kwargs)
         finally:
-            stage.end(is_told=self._deferred is None)  # else it is rendered later
+            stage.end(is_reported=self._deferred is None)  # otherwise the page is rendered later
 
     async def _render_later(self, make_page: Any, ordered_by: Any) -> None:
-        if class_of(make_page) is functools.partial:  # hooks and all: timed below, where the template begins
+        if class_of(make_page) is functools.partial:  # includes hooks: `_render_plain` times the template alone
             await super()._render_later(make_page, ordered_by)
         else:
             await self._observation.timed("render", "", super()._render_later(make_page, ordered_by))
@@ -237,7 +237,7 @@ class _ObservedHandler(_Handler):
 
 
 class _ObservedRun(PipelineRun):
-    """A walk whose stages are timed; the request, or the handler that it is given, knows for whom."""
+    """A pipeline run that times its stages; the observation comes from the request or handler."""
 
     __slots__ = ("_observing",)
 
@@ -255,7 +255,7 @@ class _ObservedRun(PipelineRun):
 
     def take_unrouted(self, handler: Any) -> Any:
         handler.__class__ = _variant_of(handler.__class__)
-        handler._be_observed(handler.request.observation)
+        handler._attach(handler.request.observation)
         return handler
 
     async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
@@ -282,7 +282,7 @@ def _hooks(handler: Any, stage: str, running: Awaitable[Any]) -> Coroutine[Any, 
 
 
 def _timed_hook(hook: Hook) -> HookCall:
-    """Return the call of *hook*, timed by itself."""
+    """Return a function that calls *hook* and times it."""
 
     @functools.wraps(hook.call)
     def timed(*args: Any, **kwargs: Any) -> Any:
@@ -293,7 +293,7 @@ def _timed_hook(hook: Hook) -> HookCall:
     return timed
 
 
-async def _ended_with(stage: Stage, work: Awaitable[Any]) -> Any:
+async def _await_stage(stage: Stage, work: Awaitable[Any]) -> Any:
     try:
         return await work
     finally:
@@ -302,9 +302,9 @@ async def _ended_with(stage: Stage, work: Awaitable[Any]) -> Any:
 
 @functools.lru_cache(4096)
 def _variant_of(cls: Any) -> Any:
-    """Return the class that is *cls* but for what `_ObservedHandler` changes; it has the same name.
+    """Return a subclass of *cls* with the overrides of `_ObservedHandler` and the same name.
 
-    `declared_class` is *cls*, for those that go by classes, such as the senders of signals.
+    `declared_class` is *cls*, for code that compares classes, such as the senders of signals.
     """
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     return type(cls)(cls.__name__, (_ObservedHandler, cls), {**names, "declared_class": cls})

@@ -1,19 +1,19 @@
-"""How metrics, traces and the inspector see requests: observers, and what tells them.
+"""Observers of requests, the base of metrics, traces and the inspector, and the observations that they receive.
 
     request ──► wants ──► request_started ──► stage_ended, for each stage ──► request_ended
 
-    hooks     request, render, response, endcall or exception hooks together; the label says which
-    hook      one of them, inside of `hooks`; the label is its dotted name; only for observers that `wants_hooks`
+    hooks     all request, render, response, endcall or exception hooks together; the label names the kind
+    hook      one hook, nested in `hooks`; the label is its dotted name; only if an observer sets `wants_hooks`
     method    get, post, ... of the handler
     render    a template; the label is its name
     commit    the transaction of ATOMIC_REQUESTS; the label is empty, as in the next two
-    save      the session's, and cookies that tell what was written
-    send      the answer is given to the transport
+    save      saving the session, and cookies that depend on its result
+    send      passing the response to the transport
 
-Stages nest: the method that awaits `self.finish()` holds the response hooks, commit, save and send. `seconds` of a
-stage are all of it, `own_seconds` leave out the stages inside of it.
+Stages nest: a method that awaits `self.finish()` contains the response hooks, commit, save and send. `seconds` is the
+full duration of a stage, `own_seconds` excludes nested stages.
 
-`ServerTiming` is one of them, for the browser's network view with DEBUG on.
+`ServerTiming` is the observer for the browser's network view while DEBUG is on.
 """
 
 # pyright: reportPrivateUsage=false
@@ -42,58 +42,58 @@ __all__ = [
     "Observer",
     "ServerTiming",
     "Stage",
-    "complain",
     "current_observation",
     "enter_observation",
+    "log_failure",
+    "notify",
     "received_bytes",
-    "told",
 ]
 
 logger = logging.getLogger("torngas_aio.operations")
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Methods that metrics and spans name; a client may send any other."""
+"""Methods that metrics and spans show by name; any other, which a client chooses, is grouped."""
 
 STAGES = ("hooks", "hook", "method", "render", "commit", "save", "send")
 
 _current: ContextVar["Observation | None"] = ContextVar("torngas_aio_observation", default=None)
 
 current_observation = _current.get
-"""Return the observation of the request that this code runs for, tasks of it included; None where there is none."""
+"""Return the observation of the current request, also in tasks that it started; None outside an observed request."""
 
 enter_observation = _current.set
-"""Make an observation the current one in this context."""
+"""Set the current observation in this context."""
 
 
 class Observer:
-    """What wants to know about requests. Its methods are called in the request's task and context; they must be quick.
+    """A base class of observers. Its methods are called in the request's task and context; they must be fast.
 
-    An observer of its own state for one request keeps it in `observation.notes[self]`. What a method raises is logged
-    once for each class of error, and the request goes on.
+    State for one request is kept in `observation.notes[self]`. An exception in a method is logged once for each class
+    of error, and the request continues.
 
     Attributes:
-        wants_hooks: Whether each hook is timed, beside all hooks of a stage together.
+        wants_hooks: Whether each hook is timed individually, in addition to all hooks of a stage together.
     """
 
     wants_hooks = False
 
     def wants(self, request: "Request") -> bool:
-        """Return whether *request*, whose head is in, is observed at all: one that no observer wants costs no more."""
+        """Return whether to observe *request*, whose head has arrived; if no observer does, it has no overhead."""
         return True
 
     def request_started(self, observation: "Observation") -> bool:
-        """Take note of a request whose head is in; return whether the other methods are to be called for it."""
+        """Handle the start of a request, whose head has arrived; return whether to call the other methods for it."""
         return True
 
     def stage_ended(self, observation: "Observation", stage: "Stage") -> None:
-        """Take note of a stage that has ended, by an error or by being cancelled, too."""
+        """Handle the end of a stage, by return, error or cancellation."""
 
     def head_fields(self, observation: "Observation") -> dict[str, str]:
-        """Return header fields that are added to the answer; asked once, right before its head is sent."""
+        """Return header fields to add to the response; called once, right before its head is sent."""
         return {}
 
     def request_ended(self, observation: "Observation") -> None:
-        """Take note of a request that was answered, or given up; of a WebSocket, that it has closed."""
+        """Handle the end of a request, answered or aborted; for a WebSocket, its close."""
 
 
 class Observation:
@@ -101,14 +101,14 @@ class Observation:
 
     Attributes:
         request: The request.
-        handler: Who answers it; None before it is routed, and where that is a handler of plain Tornado.
-        started: As `time.perf_counter()`.
-        seconds: How long it took; 0.0 until it has ended.
-        is_ended: It has been answered; tasks that it has started may go on.
-        stage: The innermost stage that has not ended.
-        own_seconds: How long the stages of each name have taken so far, without the stages inside of them; what each
-            hook takes by itself is in `hooks`, too.
-        notes: What observers keep; each under itself.
+        handler: Its handler; None before it is routed, and for handlers of plain Tornado.
+        started: Start, as `time.perf_counter()`.
+        seconds: Duration; 0.0 until it has ended.
+        is_ended: Whether the request has ended; tasks that it started may still run.
+        stage: The innermost stage in progress.
+        own_seconds: Total time by stage name so far, without nested stages; the time of a single hook counts as
+            `hooks`.
+        notes: State of observers, keyed by observer.
     """
 
     handler: Any = None
@@ -122,57 +122,57 @@ class Observation:
         self.started = perf_counter()
         self.own_seconds: dict[str, float] = {}
         self.notes: dict[Any, Any] = {}
-        self.observers = [observer for observer in observers if told(observer.request_started, self)]
+        self.observers = [observer for observer in observers if notify(observer.request_started, self)]
 
     @property
     def route(self) -> "Route | None":
-        """The route that it led to; None before, and where there is none."""
+        """The matched route; None before routing, and if no route matched."""
         route: Route | None = self.request.route
         return route
 
     @property
     def started_at(self) -> float:
-        """When it began, as `time.time()`."""
+        """Start of the request, as `time.time()`."""
         return time() - perf_counter() + self.started
 
     @property
     def route_name(self) -> str:
-        """The route's name, else its pattern; "" where no route matched: never anything of the client's."""
+        """The route's name, else its pattern; "" if no route matched. Never contains data from the client."""
         return "" if self.route is None else self.route.name or self.route.pattern
 
     @property
     def status(self) -> int:
-        """The answer's status; 0 where none was sent."""
+        """The response status; 0 if none was sent."""
         return int(self.request.connection.status)
 
     @property
     def received_bytes(self) -> int:
-        """How long the request's body is, as far as it has arrived; where that is not known, as it was announced."""
+        """Bytes of the request body that have arrived; if that is unknown, its Content-Length."""
         return received_bytes(self.request)
 
     @property
     def sent_bytes(self) -> int:
-        """How long the answer's body is, before compression; of a file that the client did not take to its end, too."""
+        """Bytes of the response body before compression; for a file its full size, even if the transfer was aborted."""
         if self.handler is None or self.request.method == "HEAD" or not allows_body(self.handler.get_status()):
             return 0
         if self._sent_bytes:
             return self._sent_bytes
-        promised = str(self.handler.header_fields().get("Content-Length", ""))  # a file that the kernel has sent
+        promised = str(self.handler.header_fields().get("Content-Length", ""))  # a file, sent by sendfile
         return int(promised) if promised.isdecimal() else 0
 
     def note_sent(self, parts: Iterable[bytes]) -> None:
-        """Count *parts* of the answer's body."""
+        """Count *parts* of the response body."""
         self._sent_bytes += sum(map(len, parts))
 
     def head_fields(self) -> dict[str, str]:
-        """Return what observers add to the answer's head."""
+        """Return the header fields that observers add to the response."""
         fields: dict[str, str] = {}
         for observer in self.observers:
-            fields |= told(observer.head_fields, self) or {}
+            fields |= notify(observer.head_fields, self) or {}
         return fields
 
     async def timed(self, name: str, label: str, work: Awaitable[Any]) -> Any:
-        """Await *work* as the stage *name*, and return what it gives."""
+        """Await *work* as the stage *name* and return its result."""
         stage = Stage(self, name, label)
         try:
             return await work
@@ -180,11 +180,11 @@ class Observation:
             stage.end()
 
     def end(self) -> None:
-        """Tell the observers that the request has ended; once."""
+        """Notify the observers that the request has ended; call once."""
         self.seconds = perf_counter() - self.started
         self.is_ended = True
         for observer in self.observers:
-            told(observer.request_ended, self)
+            notify(observer.request_ended, self)
 
 
 class Stage:
@@ -192,10 +192,10 @@ class Stage:
 
     Attributes:
         name: One of STAGES.
-        label: Which one of its kind; "" where there is nothing to tell apart.
-        started: As `time.perf_counter()`.
-        seconds: How long it took; 0.0 before it has ended.
-        outer: The stage in which it began; None for an outermost one.
+        label: Distinguishes stages of the same name; may be "".
+        started: Start, as `time.perf_counter()`.
+        seconds: Duration; 0.0 until it has ended.
+        outer: The stage that it is nested in; None for an outermost one.
     """
 
     __slots__ = ("_inner_seconds", "_observation", "label", "name", "outer", "seconds", "started")
@@ -212,39 +212,39 @@ class Stage:
 
     @property
     def sum_name(self) -> str:
-        """The name under which its time is added up: that of one hook is a part of the time of `hooks`."""
+        """The name that its time is added to: the time of one hook counts as `hooks`."""
         return "hooks" if self.name == "hook" else self.name
 
     @property
     def own_seconds(self) -> float:
-        """How long it took without the stages that began in it; those of another task may have gone on beside it."""
+        """Duration without nested stages; at least 0.0, since nested stages of other tasks may overlap."""
         return max(self.seconds - self._inner_seconds, 0.0)
 
     def own_seconds_until(self, moment: float) -> float:
-        """Return what `own_seconds` would be if a stage that goes on had ended at *moment*."""
+        """Return `own_seconds` of a stage in progress as if it ended at *moment*."""
         return max(moment - self.started - self._inner_seconds, 0.0)
 
-    def end(self, *, is_told: bool = True) -> None:
-        """Take the time and tell the observers; without *is_told* the time counts as that of the stage around."""
+    def end(self, *, is_reported: bool = True) -> None:
+        """Record the duration and notify the observers; without *is_reported* the time counts for the outer stage."""
         self.seconds = perf_counter() - self.started
         observation, outer = self._observation, self.outer
-        if observation.stage is self:  # another task of the request may have begun one meanwhile
+        if observation.stage is self:  # another task of the request may have started a stage in between
             observation.stage = outer
-        if not is_told:
+        if not is_reported:
             return
         if outer is not None:
             outer._inner_seconds += self.seconds
         observation.own_seconds[self.sum_name] = observation.own_seconds.get(self.sum_name, 0.0) + self.own_seconds
         for observer in observation.observers:
-            told(observer.stage_ended, observation, self)
+            notify(observer.stage_ended, observation, self)
 
 
 ENDED = Observation(SimpleNamespace(), ())  # type: ignore[arg-type]  # stands in for a request
-"""Stands in, in a handler, when its request has been answered."""
+"""A placeholder: the observation of a handler whose request has ended."""
 
 
 def received_bytes(request: "Request") -> int:
-    """Return how long the body of *request* is; see `Observation.received_bytes`."""
+    """Return the received bytes of the body of *request*; see `Observation.received_bytes`."""
     body: Any = request.connection.body
     if body is NO_BODY:
         return 0
@@ -255,16 +255,16 @@ def received_bytes(request: "Request") -> int:
 _failed: set[tuple[type, type[BaseException] | None]] = set()
 
 
-def told(tell: Any, *of: Any) -> Any:
-    """Return what *tell*, a method of an observer, returns; None where it fails, which is logged."""
+def notify(method: Any, *args: Any) -> Any:
+    """Call *method*, a method of an observer, and return its result; on an exception log it and return None."""
     try:
-        return tell(*of)
-    except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
-        return complain(tell.__self__)
+        return method(*args)
+    except Exception:  # noqa: BLE001  a boundary: observers must not fail a request
+        return log_failure(method.__self__)
 
 
-def complain(observer: Observer) -> None:
-    """Log the error that is being handled, once for each kind."""
+def log_failure(observer: Observer) -> None:
+    """Log the current exception, once for each class of observer and of exception."""
     key = type(observer), sys.exc_info()[0]
     if key not in _failed:
         _failed.add(key)
@@ -272,15 +272,15 @@ def complain(observer: Observer) -> None:
 
 
 class ServerTiming(Observer):
-    """Adds `Server-Timing: hooks;dur=0.21, method;dur=4.02, total;dur=6.31` to each answer.
+    """An observer that adds `Server-Timing: hooks;dur=0.21, method;dur=4.02, total;dur=6.31` to each response.
 
-    Stages that come after the header (send, endcall hooks) cannot be in it.
+    Stages after the response head (send, endcall hooks) are not included.
     """
 
     def head_fields(self, observation: Observation) -> dict[str, str]:
         now, times = perf_counter(), dict(observation.own_seconds)
         stage = observation.stage
-        while stage is not None:  # those that go on: a method that awaits its `finish()`
+        while stage is not None:  # stages in progress, such as a method that awaits `finish()`
             times[stage.sum_name] = times.get(stage.sum_name, 0.0) + stage.own_seconds_until(now)
             now, stage = stage.started, stage.outer
         times["total"] = perf_counter() - observation.started

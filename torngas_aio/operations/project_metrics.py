@@ -1,7 +1,7 @@
 """The project's own metrics: those in prometheus-client's default registry.
 
-one process    they are read at the scrape
-a worker       they are read each second in a thread; what has changed goes to the parent, which adds up the workers
+one process    reads them at the scrape
+a worker       reads them each second in a thread and sends changes to the parent, which sums over all workers
 
 {"#orders": ["counter", "Orders."], 'orders\\norders_total\\n{"shop": "a"}': 7.0}
 """
@@ -28,37 +28,39 @@ __all__ = ["MAX_SAMPLES", "ProjectMetrics", "collected", "families_of"]
 logger = logging.getLogger("torngas_aio.operations")
 
 MAX_SAMPLES = 5000
-"""Of one worker; what is beyond them is left out."""
+"""Most samples of one worker; further ones are dropped."""
 
 MAX_AT_ONCE = 500
-"""Changed samples that go to the parent in one second: more than that would not fit between two reports."""
+"""Most changed samples in one report to the parent; there is one report a second."""
 
 _SECONDS = 1.0
 _IDLE_FACTOR = 20
-"""Reading them takes at most one part in so many of the time."""
+"""The pause after reading is at least this many times the time that reading took."""
 
 _said: set[str] = set()
 
 
 def collected() -> list[Metric]:
-    """Return what the registry's collectors give and a page can hold; where one fails, what came before it."""
+    """Return the registry's metrics that can be written to a page; if a collector fails, those collected before it."""
     found: list[Metric] = []
     try:
         for family in REGISTRY.collect():
-            sound = copy.copy(family)  # a collector may give the same one each time
+            sound = copy.copy(family)  # a collector may return the same object each time
             sound.documentation = str(family.documentation).encode(errors="replace").decode()
             sound.samples = [sample for sample in family.samples if _is_sound(sample)]
             if len(sound.samples) < len(family.samples):
-                _say_once(f"The metric {family.name} has labels or values that cannot be written; those are left out.")
+                _log_once(f"The metric {family.name} has labels or values that cannot be written; those are dropped.")
             found.append(sound)
     except Exception as exc:  # noqa: BLE001  a boundary: the collectors of the project
-        _say_once(f"A collector of the project's metrics failed; those behind it are missing: {exc!r}")
+        _log_once(f"A collector of the project's metrics failed; the metrics after it are missing: {exc!r}")
     return found
 
 
 def families_of(values: dict[str, Any]) -> Iterator[Metric]:
-    """Yield the families of which `ProjectMetrics` has made *values*."""
-    families = {key[1:]: Metric(key[1:], told[1], told[0]) for key, told in values.items() if key.startswith("#")}
+    """Yield the families encoded in *values*, which come from `ProjectMetrics`."""
+    families = {
+        key[1:]: Metric(key[1:], described[1], described[0]) for key, described in values.items() if key.startswith("#")
+    }
     for key, value in values.items():
         if not key.startswith("#"):
             family, sample, labels = key.split("\n", 2)
@@ -68,7 +70,7 @@ def families_of(values: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _is_sound(sample: Sample) -> bool:
-    """Whether a page can hold *sample*: a label may be a text of a client's that is not UTF-8."""
+    """Return whether *sample* can be written: a label may contain client data that UTF-8 cannot encode."""
     try:
         float(sample.value)
         for label in sample.labels.values():
@@ -87,11 +89,11 @@ class ProjectMetrics:
         self._reading: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to read them."""
-        self._reading = asyncio.get_running_loop().create_task(self._read_on(), name="the project's metrics")
+        """Start reading."""
+        self._reading = asyncio.get_running_loop().create_task(self._read_forever(), name="the project's metrics")
 
     async def stop(self) -> None:
-        """Read them once more, and no more after that."""
+        """Read a last time and stop reading."""
         if self._reading is not None:
             await cancel_tasks([self._reading], _SECONDS)
         with contextlib.suppress(TimeoutError):
@@ -99,12 +101,12 @@ class ProjectMetrics:
                 self._values = await run_in_thread(_read)
 
     @property
-    def is_told(self) -> bool:
-        """Whether `changes` has returned everything that was read."""
+    def is_reported(self) -> bool:
+        """Whether `changes` has returned all values read."""
         return self._sent == self._values
 
     def changes(self, most: int = MAX_AT_ONCE) -> dict[str, Any]:
-        """Return at most *most* values that the parent does not have yet, and the names of those that are gone."""
+        """Return at most *most* new or changed values since the last call, and the keys of values that are gone."""
         gone = [key for key in self._sent if key not in self._values]
         differing = ((key, value) for key, value in self._values.items() if self._sent.get(key) != value)
         changed = dict(itertools.islice(differing, most))
@@ -113,7 +115,7 @@ class ProjectMetrics:
         self._sent |= changed
         return {"own": changed, "gone": gone} if changed or gone else {}
 
-    async def _read_on(self) -> None:
+    async def _read_forever(self) -> None:
         while True:
             started = time.perf_counter()
             self._values = await run_in_thread(_read)
@@ -126,20 +128,20 @@ def _read() -> dict[str, Any]:
     }
     values: dict[str, Any] = {}
     for family in collected():
-        if family.name in standard:  # of one process: their sums say nothing
+        if family.name in standard:  # metrics of a single process: their sum over workers is meaningless
             continue
         values[f"#{family.name}"] = [family.type, family.documentation[:500]]
         for sample in family.samples:
             if sample.name.endswith("_created"):
                 continue
             if len(values) >= MAX_SAMPLES:
-                _say_once(f"The project has more than {MAX_SAMPLES} metrics and samples; the rest is left out.")
+                _log_once(f"The project has more than {MAX_SAMPLES} metrics and samples; the rest is dropped.")
                 return values
             values[f"{family.name}\n{sample.name}\n{json.dumps(sample.labels)}"] = float(sample.value)
     return values
 
 
-def _say_once(text: str) -> None:
+def _log_once(text: str) -> None:
     if text not in _said and len(_said) < 100:
         _said.add(text)
         logger.error("%s", text)

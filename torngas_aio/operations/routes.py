@@ -1,4 +1,4 @@
-"""What an application will do for a route: a path that leads to it, its hooks and modules, what comes before it."""
+"""The processing of a route: a sample path, its hooks and HTTP modules, and routes that shadow it."""
 
 import functools
 import inspect
@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 _FILLINGS = ("1", "a", "", "a-b", "2024-01-31", "A_9", "x/y", "x.html")
-"""What stands for a pattern's groups in paths that try it."""
+"""Values for a pattern's groups in sample paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One function, class or pattern of a step, and where it is written; "" where that is not known."""
+    """One function, class or pattern of a step, and the file and line of its source; "" if unknown."""
 
     name: str
     place: str = ""
@@ -48,8 +48,8 @@ class Step:
     """One stage of a pipeline.
 
     Attributes:
-        stage: Such as "request"; "route" and "handler" stand among the stages of hooks.
-        when: "once the body is read", and the like; may be empty.
+        stage: A stage of hooks, such as "request", or "route" or "handler".
+        when: Time of the step, such as "once the body is read"; may be empty.
         lines: Its hooks in order.
     """
 
@@ -59,7 +59,7 @@ class Step:
 
 
 def pipeline_of(application: Application, route: Route | None, path: str) -> Iterator[Step]:
-    """Yield what a request to *path*, which leads to *route*, goes through, in order; stages without hooks are not."""
+    """Yield the steps of a request to *path*, which matches *route*, in order; stages without hooks are skipped."""
     stages, pipeline = stages_of(application, route, path), application.pipeline
     hooks = stages.hooks
     early = len(stages.before_body)
@@ -89,11 +89,11 @@ def _route_text(route: Route) -> str:
 
 
 def place_of(function: Any) -> str:
-    """Return file and line where *function* or a class is written; "?" where Python knows no source."""
+    """Return file and line of the source of *function*, or of a class; "?" if there is no source."""
     return shortened(_place_of(function))
 
 
-@functools.lru_cache(1024)  # finding a class parses its file
+@functools.lru_cache(1024)  # `inspect` parses the whole file to find a class
 def _place_of(function: Any) -> str:
     try:
         found = inspect.unwrap(function)
@@ -104,7 +104,7 @@ def _place_of(function: Any) -> str:
 
 
 def find_route(application: Application, wanted: str) -> tuple[Route | None, str]:
-    """Return the route that *wanted* leads to, None where none does, and a path for it.
+    """Return the route for *wanted*, None if no route matches, and a path that matches it.
 
     Args:
         wanted: A path, which starts with a slash and may have a query string; or a route's name.
@@ -124,7 +124,7 @@ def find_route(application: Application, wanted: str) -> tuple[Route | None, str
 
 
 def shadowing_route(application: Application, route: Route) -> Route | None:
-    """Return the route that takes every path which was tried for *route*; None where one of them gets through."""
+    """Return the route that matches every sample path of *route* before it does; None if *route* is reachable."""
     taken: list[Route | None] = []
     for path in _sample_paths(route) if route.host is None else ():
         found = application.default_router.resolve(_request_to(path))
@@ -138,7 +138,7 @@ def _request_to(path: str) -> Request:
 
 
 def sample_path(route: Route) -> str | None:
-    """Return a path that *route* matches; None where none is easily found."""
+    """Return a path that *route* matches; None if none of the fillings gives one."""
     return next(_sample_paths(route), None)
 
 

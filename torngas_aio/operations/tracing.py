@@ -1,11 +1,10 @@
 """Spans of requests, through OpenTelemetry's API.
 
-    traceparent, or the ratio ── sampled ──► a server span, and below it: stages, SQL statements, cache calls
-                              └─ not ──────► traceparent is kept, and handed on; OpenTelemetry is not asked for more
+    traceparent, or the ratio ── sampled ──► a server span, with child spans: stages, SQL statements, cache calls
+                              └─ not ──────► traceparent is propagated; no spans are created
 
-Whether a request is sampled is decided here, before OpenTelemetry is called. Which provider and exporter there are is
-the project's business. A request runs in a context of its own, which its tasks, threads and background work copy: what
-they do is below its span, too.
+This module decides on sampling before it calls OpenTelemetry. The project chooses provider and exporter. A request runs
+in its own context, which its tasks, threads and background work copy: their spans are children of its span.
 """
 
 # pyright: reportPrivateUsage=false
@@ -33,12 +32,12 @@ __all__ = ["TRACES_DEFAULTS", "Tracing", "add_traces", "trace_headers"]
 
 TRACES_DEFAULTS: dict[str, Any] = {
     "enabled": False,
-    "ratio": 0.01,  # of the requests that bring no `traceparent`
-    "trust_parent": True,  # sample what its `traceparent` says is sampled; False: where strangers may send one
+    "ratio": 0.01,  # share of requests without `traceparent` to sample, 0 to 1
+    "trust_parent": True,  # follow the sampled flag of `traceparent`; False if untrusted clients can send the header
 }
 
 MIN_SECONDS = 0.0001
-"""How long a stage must have taken to have a span."""
+"""Shortest stage that gets a span."""
 
 _TRACEPARENT = b"traceparent"
 _MAX_HEADER = 1024
@@ -49,7 +48,7 @@ _w3c = TraceContextTextMapPropagator()
 
 
 def add_traces(application: Application) -> None:
-    """Have the requests of *application* traced; to be called before it starts."""
+    """Trace the requests of *application*; call before it starts."""
     chosen = {**TRACES_DEFAULTS, **settings.TRACES}
     tracing = Tracing(chosen["ratio"], trusts_parent=chosen["trust_parent"])
     observe(application, [tracing])
@@ -57,18 +56,18 @@ def add_traces(application: Application) -> None:
 
 
 def trace_headers() -> dict[str, str]:
-    """Return the headers by which a request to another service goes on with the current trace; {} without one."""
+    """Return headers that propagate the current trace to another service; {} without a trace."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
     return headers
 
 
 class Tracing(Observer):
-    """Makes the spans of one application.
+    """The observer that creates the spans of one application.
 
     Args:
-        ratio: Share of the requests without a parent that are sampled, 0 to 1.
-        trusts_parent: Whether the parent's decision counts for requests that have one.
+        ratio: Share of requests without a parent to sample, 0 to 1.
+        trusts_parent: Whether to follow the parent's decision for requests with one; else *ratio* applies.
     """
 
     def __init__(self, ratio: float, *, trusts_parent: bool = True) -> None:
@@ -77,7 +76,7 @@ class Tracing(Observer):
         self._opened = ExitStack()
 
     async def open(self) -> None:
-        """Begin to listen to calls, and to give log lines their ids."""
+        """Start to listen to calls and to add trace ids to log lines."""
         self._opened.enter_context(watched_calls(_call_ended))
         field_sources.append(_ids)
         self._opened.callback(field_sources.remove, _ids)
@@ -85,7 +84,7 @@ class Tracing(Observer):
         self._opened.callback(carriers.remove, _CARRIER)
 
     async def close(self) -> None:
-        """End what `open` has begun."""
+        """Undo `open`."""
         self._opened.close()
 
     def wants(self, request: Request) -> bool:
@@ -94,8 +93,8 @@ class Tracing(Observer):
         is_absent = type(raw) is bytes and raw.lower().find(_TRACEPARENT) < 0
         if is_absent or (parent := _parent_of(request)) is None:
             return random() < self._ratio  # noqa: S311  a share, not a secret
-        told = trace.get_current_span(parent).get_span_context().trace_flags.sampled
-        is_sampled = told if self._trusts_parent else random() < self._ratio  # noqa: S311
+        is_flagged = trace.get_current_span(parent).get_span_context().trace_flags.sampled
+        is_sampled = is_flagged if self._trusts_parent else random() < self._ratio  # noqa: S311
         if not is_sampled:
             attach(_unsampled(parent))
         return is_sampled
@@ -135,12 +134,12 @@ class Tracing(Observer):
 
 
 def _parent_of(request: Request) -> Context | None:
-    """Return the context that the request's headers tell; None where there is none that can be read."""
+    """Return the trace context in the request's headers; None without a valid one."""
     sent = request.raw_header(_TRACEPARENT)
     if sent is None:
         return None
     state = request.raw_header(b"tracestate") or b""
-    if len(state) > _MAX_HEADER:  # SPEC: W3C Trace Context 3.3: a tracestate that is left out takes nothing along
+    if len(state) > _MAX_HEADER:  # SPEC: W3C Trace Context 3.3: dropping tracestate does not affect traceparent
         state = b""
     if len(sent) > _MAX_HEADER:
         return None
@@ -150,18 +149,18 @@ def _parent_of(request: Request) -> Context | None:
 
 
 def _unsampled(parent: Context) -> Context:
-    """Return *parent* with the flag that says that nothing is recorded here."""
-    told = trace.get_current_span(parent).get_span_context()
+    """Return *parent* with the sampled flag cleared."""
+    span = trace.get_current_span(parent).get_span_context()
     flags = trace.TraceFlags(trace.TraceFlags.DEFAULT)
     kept = trace.SpanContext(
-        told.trace_id, told.span_id, is_remote=True, trace_flags=flags, trace_state=told.trace_state
+        span.trace_id, span.span_id, is_remote=True, trace_flags=flags, trace_state=span.trace_state
     )
     return trace.set_span_in_context(trace.NonRecordingSpan(kept), parent)
 
 
 @contextmanager
 def _job_span(sent: Mapping[str, Any], name: str) -> Generator[None]:
-    """Run a job in the trace of what enqueued it, with a span of its own where that is sampled."""
+    """Run a job in the trace that enqueued it; if that trace is sampled, in its own span."""
     parent = propagate.extract({key: str(value) for key, value in sent.items()})
     if trace.get_current_span(parent).get_span_context().trace_flags.sampled:
         with _tracer.start_as_current_span(f"job {name}", parent, trace.SpanKind.CONSUMER):
@@ -182,7 +181,7 @@ def _call_ended(call: Call) -> None:
     if not trace.get_current_span().get_span_context().trace_flags.sampled:
         return
     attributes: dict[str, Any]
-    if call.kind == "cache":  # without the key, which may be a visitor's
+    if call.kind == "cache":  # without the key, which may identify a visitor
         name = f"cache {call.operation}"
         attributes = {"cache.alias": call.target, "cache.hits": call.hits, "cache.misses": call.misses}
     else:
@@ -202,11 +201,11 @@ def _add_span(  # noqa: PLR0917
     attributes: dict[str, Any] | None = None,
     error: BaseException | None = None,
 ) -> None:
-    """Make a span of something that has ended.
+    """Create a span for work that has ended.
 
     Args:
-        parent: The context with the span above it; None: the current one.
-        taken: When it began, as `time.perf_counter()`, and the seconds that it took.
+        parent: The context with the parent span; None: the current one.
+        taken: Start, as `time.perf_counter()`, and duration in seconds.
     """
     started, seconds = taken
     ended_at = time.time() - (time.perf_counter() - started - seconds)
@@ -219,7 +218,7 @@ def _add_span(  # noqa: PLR0917
 
 
 def _ids() -> dict[str, str]:
-    """The ids that a log line carries."""
+    """Return the trace and span ids for a log line."""
     found = trace.get_current_span().get_span_context()
     if not found.is_valid:
         return {}

@@ -1,4 +1,4 @@
-"""The inspector's own addresses, and what makes an application answer them.
+"""The inspector's pages, and the class that adds them to an application.
 
 ""                the page                 /events          changes of records, as server-sent events
 /inspector.js     its script               /requests/7      one record as JSON
@@ -65,7 +65,7 @@ class _Page(BaseHandler):
             self.set_header(name, value)
 
     def _log(self) -> None:
-        """A page that looks on leaves no line in the access log."""
+        """Write no access log line for the inspector's own pages."""
 
 
 class _File(_Page):
@@ -83,7 +83,7 @@ class _Events(_Page, EventStreamHandler):
 
 
 class _Report(_Page, ApiHandler):
-    """Answers with what `report` returns; made in a worker thread, since it reads files."""
+    """A page that returns the result of `report`, which runs in a worker thread since it reads files."""
 
     async def get(self, of: str = "") -> Any:
         return await run_in_thread(lambda: with_short_places(self.report(of)))
@@ -123,7 +123,7 @@ class _State(_Report):
             "sockets": socket_reports(self.application), "tasks": task_reports(self.application),
             "jobs": list(reversed(job_runs)),
         }  # fmt: skip
-        return await run_in_thread(with_short_places, found)  # tasks are looked at in their own thread
+        return await run_in_thread(with_short_places, found)  # but tasks are inspected in the loop's thread
 
 
 class _Absent(_Report):
@@ -135,7 +135,7 @@ _PAGES = {"/events": _Events, "/routes": _Routes, "/pipeline": _Pipeline, "/stat
 
 
 def page_for(path: str) -> tuple[type[BaseHandler], tuple[bytes, ...]]:
-    """Return the handler for *path*, which begins behind the inspector's own, and its method's arguments."""
+    """Return the handler for *path*, relative to INSPECTOR_PATH, and the arguments of its method."""
     if path in _FILES:
         return _File, tuple(part.encode() for part in _FILES[path])
     if path.startswith("/requests/"):
@@ -144,19 +144,19 @@ def page_for(path: str) -> tuple[type[BaseHandler], tuple[bytes, ...]]:
 
 
 def _with_source(frame: dict[str, Any]) -> dict[str, Any]:
-    """*frame* with its line of source, where that is the project's."""
+    """Return *frame* with its source line, if the file is the project's."""
     source = linecache.getline(frame["file"], frame["line"]).strip()[:500] if frame["is_own"] else ""
     return {**frame, "source": mask_text(source)}
 
 
 class Inspector:
-    """Records the requests of *application* from now on, and answers `/-/inspector` in its place.
+    """A recorder of the requests of *application*, which also serves `/-/inspector`.
 
-    Its own pages run no hooks, so that no guard of the project shuts a developer out, and are not recorded. To who may
-    not see them the application answers, as to any other address.
+    The inspector's pages run no hooks, so that an access check of the project cannot lock a developer out, and are not
+    recorded. Requests of clients that may not see them are passed to the application.
 
     Args:
-        application: One that serves no request yet.
+        application: An application that serves no request yet.
 
     Attributes:
         records: The last requests.

@@ -1,4 +1,4 @@
-"""What is kept of one request, and the observer that writes it: entries on a time line, as masked text, within bounds.
+"""Records of requests, and the observer that writes them: entries on a timeline, masked and bounded.
 
 entry   {"kind": "sql", "at": 3.1, "ms": 0.8, "title": "SELECT ...", ...}    times in milliseconds from the start
 """
@@ -40,7 +40,7 @@ MAX_TEXT = 2000
 """Characters of one text."""
 
 _ENTRY_BYTES = 200  # the dict, its keys and numbers
-_REPEATED = 3  # so many like statements are pointed out, two may well be meant
+_REPEATED = 3  # equal statements to report; two may be intended
 
 _ASKS = re.compile(r"\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE|REPLACE|MERGE|CALL)\b", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'|(?<![\w$:])\d+(?:\.\d+)?\b")
@@ -58,12 +58,12 @@ class Record:
     """One request.
 
     Attributes:
-        number: Counts the requests of this process.
-        summary: What the list of requests shows beside times and counts.
-        details: What only the request's own page shows.
-        seconds: None while it is going on.
-        version: Grows with each change of any record.
-        omitted: How many entries were left out, by kind.
+        number: Sequence number within this process.
+        summary: Fields of the request list, besides times and counts.
+        details: Fields shown only on the request's own page.
+        seconds: Duration; None while the request is in progress.
+        version: Number of the last change, counted over all records.
+        omitted: Number of entries dropped for lack of space, by kind.
     """
 
     def __init__(self, number: int, started: float, started_at: float, method: str, url: str) -> None:
@@ -78,12 +78,13 @@ class Record:
         self._left_bytes = MAX_RECORD_BYTES
 
     def add(self, kind: str, started: float | None = None, seconds: float | None = None, **fields: Any) -> None:
-        """Append an entry; what is too much is only counted.
+        """Append an entry; beyond the limits it is only counted, in `omitted`.
 
         Args:
-            started: As `time.perf_counter()`; None: now.
-            seconds: How long it took; None for what takes no time.
-            fields: Texts are masked and cut here; other values are numbers, booleans, None, or lists of masked texts.
+            started: Start, as `time.perf_counter()`; None: now.
+            seconds: Duration; None for an event without duration.
+            fields: Strings are masked and cut here; other values are numbers, booleans, None, or lists of masked
+                strings.
         """
         entry: Entry = {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}
         size = _ENTRY_BYTES + sum(len(str(value)) for value in entry.values())
@@ -110,7 +111,7 @@ class Record:
         }
 
     def as_details(self) -> dict[str, Any]:
-        """Return everything, entries in the order in which they began."""
+        """Return all fields, with entries in order of their start."""
         entries = sorted(self._entries, key=lambda entry: float(entry["at"]))
         return {
             **self.as_summary(),
@@ -121,7 +122,7 @@ class Record:
         }
 
     def repeated(self) -> Iterator[dict[str, Any]]:
-        """Yield each statement that ran three times or more, but for its values: the query behind a loop."""
+        """Yield each statement that ran three times or more, regardless of values: typically a query in a loop."""
         groups: dict[str, list[Entry]] = {}
         for entry in self._entries:
             if entry["kind"] == "sql" and _ASKS.match(entry["title"]):
@@ -138,7 +139,7 @@ class Record:
 
 
 class Records:
-    """The last requests, the oldest dropped first."""
+    """The records of the last requests; the oldest is dropped first."""
 
     def __init__(self) -> None:
         self._kept: deque[Record] = deque(maxlen=MAX_RECORDS)
@@ -155,20 +156,20 @@ class Records:
         return record
 
     def note_change(self, record: Record) -> None:
-        """Have *record* sent to those who watch."""
+        """Wake the readers of `changed`, which then receive *record*."""
         self._version += 1
         record.version = self._version
         for event in self._waiting:
             event.set()
 
     def find(self, number: int) -> Record | None:
-        """Return the record of that number, None when it has gone; from any thread."""
+        """Return the record of that number, None if it was dropped; may be called from any thread."""
         return next((record for record in list(self._kept) if record.number == number), None)
 
     async def changed(self) -> AsyncIterator[list[Record]]:
-        """Yield all records, oldest first, then those that have changed, as often as there are some.
+        """Yield all records, oldest first, then the changed ones each time there are some.
 
-        A reader that is slow gets the newest state of each, and keeps nothing waiting.
+        A slow reader gets the latest state of each record, and delays no request.
         """
         seen = 0
         event = asyncio.Event()
@@ -198,12 +199,12 @@ _masked = lru_cache(1024)(mask_text)
 
 @lru_cache(1024)
 def _shape_of(statement: str) -> str:
-    """*statement* without its literals, lists of places as one: alike for each turn of a loop."""
+    """Return *statement* without literals and with lists of placeholders collapsed: equal for each pass of a loop."""
     return _PLACES.sub("(…)", _LITERAL.sub("?", " ".join(statement.split())))
 
 
 class Recorder(Observer):
-    """Writes a record of each request, as the stages of the pipeline tell it."""
+    """The observer that writes a record of each request."""
 
     wants_hooks = True
 
@@ -212,7 +213,7 @@ class Recorder(Observer):
 
     def request_started(self, observation: Observation) -> bool:
         request: Any = observation.request
-        if request.path.startswith("/-/"):  # an operator's, such as the health checks of what runs containers
+        if request.path.startswith("/-/"):  # an operations endpoint, such as the health checks of an orchestrator
             return False
         record = self._records.begin(
             observation.started, observation.started_at, str(request.method), masked_url(request)
@@ -224,7 +225,7 @@ class Recorder(Observer):
         return True
 
     def stage_ended(self, observation: Observation, stage: Stage) -> None:
-        if stage.name != "hooks":  # all of a stage together; each of them is told by itself
+        if stage.name != "hooks":  # the total of a stage's hooks; each hook has its own entry
             record: Record = observation.notes[Recorder]
             record.add("stage", stage.started, stage.seconds, title=_title(observation, stage), stage=stage.name)
 
@@ -245,7 +246,7 @@ class Recorder(Observer):
 
 
 class _Errors(list[BaseException]):
-    """Takes the errors that the request answered, for its record and for who asked before."""
+    """An error sink that adds errors to the record and forwards them to the sink that was set before."""
 
     def __init__(self, record: Record, outer: list[BaseException] | None) -> None:
         super().__init__()
@@ -262,15 +263,15 @@ class _Errors(list[BaseException]):
 
 
 def current_record() -> Record | None:
-    """Return the record of the request that this code runs for; None outside any that is inspected."""
+    """Return the record of the current request; None outside an inspected request."""
     observation = current_observation()
     return None if observation is None else observation.notes.get(Recorder)
 
 
 def place_of_caller() -> str:
-    """Return file and line of the project's code that this was called for; "" where there is none.
+    """Return file and line of the innermost project code on the call stack; "" if there is none.
 
-    Looks through greenlets of SQLAlchemy, and no further than the coroutines of the task: their caller runs the loop.
+    Follows SQLAlchemy's greenlets, and stops at the outermost coroutine of the task, since its caller is the loop.
     """
     frame: Any = inspect.currentframe()
     switch = sys.modules.get("greenlet")
@@ -303,7 +304,7 @@ def _name_of(kind: type) -> str:
 
 
 def _shown_error(error: BaseException) -> dict[str, Any]:
-    """*error* as values for JSON, its frames innermost first; the lines of source are read when it is looked at."""
+    """Return *error* as values for JSON, its frames innermost first; source lines are read when the page is viewed."""
     frames = [
         {"file": frame.f_code.co_filename, "line": line, "function": frame.f_code.co_name}
         for frame, line in traceback.walk_tb(error.__traceback__)

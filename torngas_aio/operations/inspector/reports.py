@@ -33,7 +33,7 @@ _MAX_TASKS = 200
 
 
 def route_reports(application: Any) -> list[dict[str, Any]]:
-    """Return every route in the order in which they are tried."""
+    """Return all routes in matching order."""
     return [_route_report(application, route) for route in application.wildcard_router.routes()]
 
 
@@ -54,7 +54,7 @@ def _route_report(application: Any, route: Route) -> dict[str, Any]:
 
 
 def pipeline_report(application: Any, wanted: str) -> dict[str, Any]:
-    """Return what a request to the path, or to the route's name, *wanted* goes through.
+    """Return the steps of a request to *wanted*, a path or a route's name.
 
     Raises:
         UrlError: No route has this name.
@@ -65,10 +65,10 @@ def pipeline_report(application: Any, wanted: str) -> dict[str, Any]:
 
 
 def candidates_report(application: Any, path: str, chosen: str) -> list[dict[str, Any]]:
-    """Return the routes that are most like *path*, each with why it was taken or not.
+    """Return the routes most similar to *path*, each with the reason why it matched or not.
 
     Args:
-        chosen: The pattern of the one that was taken; "" for none.
+        chosen: The pattern of the matched route; "" for none.
     """
     router = application.wildcard_router
     taken = next((route for route in router.routes() if chosen and route.pattern == chosen), None)
@@ -100,11 +100,11 @@ def _reason(route: Route, path: str) -> str:
 
 
 def _matched_length(pattern: str, path: str) -> tuple[int, int]:
-    """How much of *pattern*, up to one of its slashes, matches the beginning of *path*, and how much of that."""
+    """Return lengths of the longest prefix of *pattern*, cut at a slash, that matches, and of the match in *path*."""
     for end in [found.end() for found in re.finditer("/", pattern)][::-1]:
         try:
             found = re.match(pattern[:end], path[:256])
-        except re.error:  # cut within a group
+        except re.error:  # the cut is inside a group
             continue
         if found:
             return end, found.end()
@@ -112,7 +112,7 @@ def _matched_length(pattern: str, path: str) -> tuple[int, int]:
 
 
 def with_short_places(value: Any, name: str = "") -> Any:
-    """Return *value* of JSON with the paths that stand under `place` and `places` as `shortened` writes them."""
+    """Return the JSON value *value* with file paths under `place` and `places` shortened."""
     if is_dict(value):
         return {key: with_short_places(each, key) for key, each in value.items()}
     if is_list(value):

@@ -1,12 +1,12 @@
-"""What is put around the services' functions while an inspector is open, and taken away again when the last one closes.
+"""Instrumentation of other parts, installed while an inspector is open and removed when the last one closes.
 
-    logging      a factory of log records that looks at each
-    sessions     reads, changes, saves
-    signals      each sending that reaches a receiver
-    caches, SQL  told by `operations.calls`
-    jobs         told by `_job_events`: those that a request enqueues, and the last that ran in this process
+    logging      a log record factory
+    sessions     wrapped methods: reads, changes, saves
+    signals      wrapped `send` methods: each call that reaches a receiver
+    caches, SQL  listeners of `operations.calls`
+    jobs         listeners of `_job_events`: jobs enqueued by a request, and the last runs in this process
 
-Each other service is watched from the first request on that finds its module loaded: nothing is imported for this.
+Sessions and signals are wrapped at the first request after their module is loaded; nothing is imported for this.
 """
 
 import functools
@@ -29,7 +29,7 @@ __all__ = ["job_runs", "watches"]
 
 _Make = Callable[[Any], Any]
 
-_RECORDS = {"%s:": "a session", "%u:": "the sessions of a user"}  # what follows in the key, names which
+_RECORDS = {"%s:": "a session", "%u:": "the sessions of a user"}  # key prefix: shown text, without the id
 
 _KEYED = ("get", "pop", "incr", "set")
 _GIVEN = ("set", "set_expire", "bind_user")
@@ -37,7 +37,7 @@ _SESSION = {name: name for name in (*_KEYED[:3], *_GIVEN[1:], "clear", "expired"
 
 
 class _Watches:
-    """The watches of this process; opened once for each inspected application."""
+    """The instrumentation of this process; opened once for each inspected application."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -45,7 +45,7 @@ class _Watches:
         self._pending: dict[str, Callable[[ExitStack, Any], None]] = {}
 
     def open(self) -> None:
-        """Begin to watch."""
+        """Install the instrumentation, on the first call."""
         self._count += 1
         if self._count == 1:
             _watch_log(self._undo)
@@ -56,14 +56,14 @@ class _Watches:
             self.look()
 
     def close(self) -> None:
-        """Put back what was there, when this closes the last."""
+        """Remove the instrumentation, on the last call."""
         self._count -= 1
         if self._count == 0:
             self._pending = {}
             self._undo.close()
 
     def look(self) -> None:
-        """Watch the services that were loaded meanwhile."""
+        """Instrument services whose modules have been loaded since the last call."""
         for name in [name for name in self._pending if name in sys.modules]:
             self._pending.pop(name)(self._undo, sys.modules[name])
 
@@ -72,7 +72,7 @@ watches = _Watches()
 
 
 def _replace(undo: ExitStack, owner: Any, name: str, make: _Make) -> None:
-    """Put what *make* gives in the place of the attribute *name*, until *undo* is closed."""
+    """Replace the attribute *name* by *make* of it, until *undo* is closed."""
     is_own, before = name in vars(owner), getattr(owner, name)
     setattr(owner, name, functools.wraps(before)(make(before)))
     undo.callback(setattr, owner, name, before) if is_own else undo.callback(delattr, owner, name)
@@ -86,7 +86,7 @@ def _watch_log(undo: ExitStack) -> None:
 
     def make_and_note(*args: Any, **kwargs: Any) -> logging.LogRecord:
         line = make(*args, **kwargs)
-        record = current_record() if line.name else None  # without a name: one that came pickled
+        record = current_record() if line.name else None  # `makeLogRecord`, such as of a pickled record: no name
         if record is not None:
             record.add(
                 "log", title=_message_of(line), level=line.levelname, logger=line.name,
@@ -101,7 +101,7 @@ def _watch_log(undo: ExitStack) -> None:
 def _message_of(line: logging.LogRecord) -> str:
     try:
         return line.getMessage()
-    except Exception:  # noqa: BLE001  a boundary: `logging` reports a line that does not fit its arguments
+    except Exception:  # noqa: BLE001  a boundary: `logging` itself reports arguments that do not fit the message
         return str(line.msg)
 
 
@@ -147,7 +147,7 @@ def _shown_key(key: str) -> str:
 # --------------------------------------------------------------------- jobs
 
 job_runs: deque[dict[str, Any]] = deque(maxlen=50)
-"""The last attempts of jobs in this process, the newest last: masked values for JSON."""
+"""The last job attempts in this process, newest last: masked values for JSON."""
 
 _RUNS = frozenset({"succeeded", "failed", "given back"})
 _AFTER = {"retried": "failed, tried again", "dead": "failed for good"}
@@ -218,7 +218,7 @@ def _watched_signal(before: Any) -> Any:
 
 
 def _name_of_signal(signal: Any) -> str:
-    """The shortest name under which a module holds *signal*."""
+    """Return the shortest dotted name of *signal* among all loaded modules."""
     if signal not in _signal_names:
         held = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
         found = (f"{name}.{key}" for name, names in held for key, value in list(names.items()) if value is signal)
