@@ -1,9 +1,9 @@
-"""The HTTP server that takes connections and hands their requests to the application.
+"""HTTP servers, which accept connections and pass requests to the application.
 
-    torngas_aio   our own server, on httptools
-    tornado       Tornado's, with the same rules on proxies and the same graceful end
+    torngas_aio   our own server, based on httptools
+    tornado       Tornado's, with the same proxy rules and the same graceful shutdown
 
-Both listen with `add_sockets` and end with `stop_gracefully`.
+Both start with `add_sockets` and end with `stop_gracefully`.
 """
 
 import asyncio
@@ -41,29 +41,29 @@ logger = logging.getLogger("torngas_aio.server")
 __all__ = ["BACKENDS", "ServerBackend", "TornadoServer", "backend_kind", "make_backend"]
 
 BACKENDS = ("torngas_aio", "tornado")
-_SETTLING_TURNS = 10  # turns of the loop in which bytes that had arrived before the stop become requests
+_SETTLING_TURNS = 10  # loop iterations that turn bytes received before the stop into requests
 
 
 class ServerBackend(Protocol):
-    """What `serving` needs of an HTTP server."""
+    """The interface of an HTTP server that `serving` uses."""
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on *sockets*, in the running loop."""
 
     def remove_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept no more on *sockets*, which were added, and close them; open connections go on."""
+        """Stop accepting on *sockets*, which were added before, and close them; open connections stay."""
 
     def start_draining(self) -> None:
-        """Go on as before, but close each connection after its next answer."""
+        """Keep serving, but close each connection after its next response."""
 
     async def stop_gracefully(self, seconds: float) -> bool:
-        """Accept no more connections, answer what was received, close every connection.
+        """Stop accepting connections, answer received requests, close all connections.
 
         Args:
-            seconds: What has not been answered by then is cut off.
+            seconds: Timeout, after which requests in flight are aborted.
 
         Returns:
-            Whether everything ended in time.
+            Whether all requests ended in time.
         """
         ...
 
@@ -80,14 +80,14 @@ def make_backend(
     """Return an HTTP server for *application*.
 
     Args:
-        kind: One of `BACKENDS`; empty for our own where httptools is installed, else Tornado's.
-        xheaders: Believe the forwarded headers of *trusted_proxies*.
-        trusted_headers: The forwarded headers that they set; None: X-Forwarded-For and X-Forwarded-Proto.
-        arguments: The server's own: `no_keep_alive`, `max_body_size`, `ssl_options`, timeouts and more.
+        kind: One of `BACKENDS`; "": our own if httptools is installed, else Tornado's.
+        xheaders: Use the forwarded headers of *trusted_proxies*.
+        trusted_headers: The forwarded headers that these proxies set; None: X-Forwarded-For and X-Forwarded-Proto.
+        arguments: Arguments of the server: `no_keep_alive`, `max_body_size`, `ssl_options`, timeouts and more.
 
     Raises:
-        ArgumentError: The server knows no such argument.
-        ConfigError: There is no such kind, or its library is missing.
+        ArgumentError: The server does not accept an argument.
+        ConfigError: The kind is unknown, or its library is missing.
     """
     kind = backend_kind(kind)
     if kind == "torngas_aio":
@@ -100,7 +100,7 @@ def make_backend(
     wrong = sorted(set(arguments) - set(known))
     if wrong:
         raise ArgumentError(f"The {kind} server takes no argument {', '.join(map(repr, wrong))}.")
-    if kind == "tornado" and arguments.get("ssl_options") is not None:  # our own server looks itself
+    if kind == "tornado" and arguments.get("ssl_options") is not None:  # our own server does this itself
         arguments["ssl_options"] = server_context(arguments["ssl_options"])
     arguments["trusted_downstream"] = list(trusted_proxies)
     arguments["trusted_headers"] = None if trusted_headers is None else list(trusted_headers)
@@ -109,7 +109,7 @@ def make_backend(
 
 
 def backend_kind(kind: str = "") -> str:
-    """Return *kind*, or which server is used where none is asked for."""
+    """Return *kind*, or the default if it is empty."""
     return kind or ("torngas_aio" if importlib.util.find_spec("httptools") else "tornado")
 
 
@@ -124,7 +124,7 @@ def _our_server() -> Any:
 
 
 class TornadoServer(TornadoHTTPServer):
-    """Tornado's server, that knows which connections have a request in flight."""
+    """Tornado's server, extended to know which connections have a request in flight."""
 
     def initialize(
         self,
@@ -134,10 +134,10 @@ class TornadoServer(TornadoHTTPServer):
         trusted_headers: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Take Tornado's arguments and *trusted_headers*; *trusted_downstream* holds networks too, and `unix`."""
+        """Accept Tornado's arguments and *trusted_headers*; *trusted_downstream* may also hold networks and `unix`."""
         super().initialize(*args, **kwargs)
-        self._busy: dict[object, Any] = {}  # connection: its request, begun and not answered to the end
-        self._tasks: set[asyncio.Task[None]] = set()  # of our own application; Tornado's owns what it starts
+        self._busy: dict[object, Any] = {}  # connection: its request in flight
+        self._tasks: set[asyncio.Task[None]] = set()  # of our own application; Tornado's owns the tasks it starts
         self._changed = asyncio.Event()
         self._acceptors: list[Acceptor] = []
         self._proxies: TrustedProxies | None = None
@@ -145,8 +145,8 @@ class TornadoServer(TornadoHTTPServer):
             self._proxies = TrustedProxies(trusted_downstream or (), trusted_headers)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        # Tornado calls this before it reads the next head, so the connection is idle from here on.
-        self._became_idle(server_conn)
+        # Tornado calls this before it reads the next head: the connection is idle from here on.
+        self._mark_idle(server_conn)
         application = self.request_callback
         delegate: HTTPMessageDelegate
         if hasattr(application, "serve_request"):
@@ -156,10 +156,10 @@ class TornadoServer(TornadoHTTPServer):
             )
         else:
             delegate = super().start_request(server_conn, request_conn)
-        return _Watched(self, delegate, server_conn, request_conn)
+        return _WatchedRequest(self, delegate, server_conn, request_conn)
 
     def on_close(self, server_conn: object) -> None:
-        self._became_idle(server_conn)
+        self._mark_idle(server_conn)
         super().on_close(server_conn)
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
@@ -182,9 +182,9 @@ class TornadoServer(TornadoHTTPServer):
             acceptor.close()
 
     def start_draining(self) -> None:
-        self.conn_params.no_keep_alive = True  # shared by all connections: their next answer is the last
+        self.conn_params.no_keep_alive = True  # shared by all connections
         for request in self._busy.values():
-            close_after_response(request)  # decided when its head was read; the answer says `close` now
+            close_after_response(request)  # overrides the decision made when its head was read
 
     async def stop_gracefully(self, seconds: float) -> bool:
         for acceptor in self._acceptors:
@@ -196,29 +196,29 @@ class TornadoServer(TornadoHTTPServer):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._close_idle(min(LAST_SECONDS, seconds / 2))
-                    await self._quiet()
+                    await self._wait_until_idle()
                 in_time = True
         finally:
-            await self._cut_off()
+            await self._abort_requests()
         return in_time
 
     async def _close_idle(self, last_seconds: float) -> None:
-        """Close the connections on which nothing comes in within *last_seconds*: a request may be on its way."""
+        """Close the connections that receive no data within *last_seconds*: a request may be in transit."""
         for _ in range(_SETTLING_TURNS):
             await asyncio.sleep(0)
         if any(connection not in self._busy for connection in self._connections):
             await asyncio.sleep(last_seconds)
         await _close_all(connection for connection in self._connections if connection not in self._busy)
 
-    def became_busy(self, server_conn: object, request_conn: HTTPConnection) -> None:
-        """Note that the request of *request_conn* has begun on *server_conn*."""
+    def mark_busy(self, server_conn: object, request_conn: HTTPConnection) -> None:
+        """Mark *server_conn* as busy with the request of *request_conn*."""
         self._busy[server_conn] = request_conn
 
     def identify(self, connection: HTTPConnection, headers: HTTPHeaders) -> None:
-        """Let the connection's context tell address and scheme of the request's client."""
+        """Set the client's address and scheme in the context of *connection*."""
         context = cast(Any, connection).context
         if self._proxies is None:
-            context.remote_ip = context.remote_ip.partition("%")[0]  # an address has no zone
+            context.remote_ip = context.remote_ip.partition("%")[0]  # without the IPv6 zone
             return
         peer = Peer.of_socket(context.address, context.address_family, scheme_of(context))
         said = (
@@ -229,18 +229,18 @@ class TornadoServer(TornadoHTTPServer):
         client = self._proxies.client_of_fields(peer, said)
         context.remote_ip, context.protocol = client.remote_ip, client.protocol
 
-    def _became_idle(self, server_conn: object) -> None:
+    def _mark_idle(self, server_conn: object) -> None:
         self._busy.pop(server_conn, None)
         self._changed.set()
 
-    async def _quiet(self) -> None:
+    async def _wait_until_idle(self) -> None:
         while self._busy:
             self._changed.clear()
             await self._changed.wait()
-        while self._tasks:  # the client has its answer, or has left: endcall hooks and methods run on
+        while self._tasks:  # after the response, or a disconnect, endcall hooks and methods still run
             await asyncio.wait(self._tasks)
 
-    async def _cut_off(self) -> None:
+    async def _abort_requests(self) -> None:
         if self._busy or self._tasks:
             logger.warning("%d requests were cut off.", max(len(self._busy), len(self._tasks)))
         for task in self._tasks:
@@ -256,8 +256,8 @@ async def _close_all(connections: Iterable[Any]) -> None:
         await asyncio.wait(closing, timeout=CLOSE_SECONDS)
 
 
-class _Watched(HTTPMessageDelegate):
-    """Hands a request on; tells its server when the head is in."""
+class _WatchedRequest(HTTPMessageDelegate):
+    """A delegate that notifies its server when the request head has arrived, and forwards everything."""
 
     def __init__(
         self, server: TornadoServer, delegate: HTTPMessageDelegate, server_conn: object, connection: HTTPConnection
@@ -266,11 +266,11 @@ class _Watched(HTTPMessageDelegate):
         self._delegate = delegate
         self._server_conn = server_conn
         self._connection = connection
-        self.data_received = delegate.data_received  # type: ignore[method-assign]  # one call less a chunk
+        self.data_received = delegate.data_received  # type: ignore[method-assign]  # one call less per chunk
         self.finish = delegate.finish  # type: ignore[method-assign]
         self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
-        self._server.became_busy(self._server_conn, self._connection)
+        self._server.mark_busy(self._server_conn, self._connection)
         self._server.identify(self._connection, headers)
         return self._delegate.headers_received(start_line, headers)

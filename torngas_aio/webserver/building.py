@@ -1,4 +1,4 @@
-"""From settings to an application."""
+"""Building an application from the settings."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,16 +16,16 @@ __all__ = ["add_own_routes", "application_secret_faults", "build_application", "
 
 
 def build_application(application: object, urls: Sequence[Any]) -> Application:
-    """Return *application* itself, or one built of the settings and *urls*.
+    """Return *application* itself if it is an instance, or an application built from the settings and *urls*.
 
-    An instance without a `cookie_secret` of its own gets that of the settings.
+    An instance without a `cookie_secret` gets that of the settings.
 
     Args:
         application: An instance; a subclass to build; None for `Application`.
 
     Raises:
-        ArgumentError: It is something else.
-        ConfigError: Middlewares or HTTP modules cannot work.
+        ArgumentError: *application* is none of these.
+        ConfigError: The configuration of middlewares or HTTP modules is invalid.
     """
     if isinstance(application, Application):
         if not application.settings.get("cookie_secret") and settings.TORNADO_CONF.get("cookie_secret"):
@@ -38,7 +38,7 @@ def build_application(application: object, urls: Sequence[Any]) -> Application:
             "torngas_aio.application.Application; a plain tornado.web.Application has no pipeline."
         )
     given: dict[str, Any] = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
-    given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
+    given = {"debug": settings.DEBUG, **given, "autoreload": False}  # replaced by `reloading`, which starts in the loop
     middlewares = settings.MIDDLEWARE_CLASSES if is_list_or_tuple(settings.MIDDLEWARE_CLASSES) else ()
     made = kind(handlers=list(urls), middlewares=middlewares, **given)
     add_own_routes(made)
@@ -59,14 +59,14 @@ def build_application(application: object, urls: Sequence[Any]) -> Application:
 
 
 def add_own_routes(application: Application) -> None:
-    """Add the routes of health checks, and of the OpenAPI document where it is to be answered."""
+    """Add the routes of the health checks, and of the OpenAPI document if it is enabled."""
     application.wildcard_router.add_rules(health_rules())
     if settings.DEBUG or settings.OPENAPI.get("public"):
         _add_document(application)
 
 
 def _add_optional(application: Application, setting: str, module: str, extra: str) -> None:
-    """Add what only a project that wants it imports."""
+    """Import an optional module of `operations`, which needs the package extra *extra*, and add it."""
     try:
         found = import_module(f"torngas_aio.operations.{module}")
     except ImportError as exc:
@@ -75,8 +75,8 @@ def _add_optional(application: Application, setting: str, module: str, extra: st
 
 
 def _add_document(application: Application) -> None:
-    """Route to the OpenAPI document and its page, where a handler declares types."""
-    binding = sys.modules.get("torngas_aio.api.binding")  # not imported: nothing is declared
+    """Add routes to the OpenAPI document and its page, if a handler declares types."""
+    binding = sys.modules.get("torngas_aio.api.binding")  # None: no handler declares types
     routes = application.wildcard_router.routes()
     if binding is not None and any(binding.is_bound(route.handler_class) for route in routes):
         from torngas_aio.api.openapi import DOCUMENT_PATH, OpenAPIHandler
@@ -87,7 +87,7 @@ def _add_document(application: Application) -> None:
 
 
 def application_secret_faults(application: Application) -> list[Fault]:
-    """Return what is wrong with the secret that *application* was made with, while DEBUG is off; [] without one."""
+    """Return the faults of the `cookie_secret` passed to *application*; [] without a secret or while DEBUG is on."""
     secret = application.settings.get("cookie_secret")
     if not secret or settings.DEBUG or application.settings.get("debug"):
         return []
@@ -95,11 +95,11 @@ def application_secret_faults(application: Application) -> list[Fault]:
 
 
 def merge_faults(faults: Iterable[Fault], more: Iterable[Fault], *, without_urls: bool = False) -> list[Fault]:
-    """Return *faults* and those of *more* that say something new.
+    """Return *faults*, and those of *more* whose path and target are not among them.
 
     Args:
-        without_urls: The URL tables could not be read, so that modules of routes cannot find theirs: such
-            faults are left out.
+        without_urls: The URL tables could not be read. ROUTE_MODULES then cannot find its routes, and its faults are
+            dropped.
     """
     known = list(faults)
     paths = {fault.path for fault in known} - {""}

@@ -1,4 +1,4 @@
-"""Where one server listens: bound as options and settings say, or given; closed and cleaned up with it."""
+"""The listening sockets of one server: bound according to options and settings, inherited, or passed by the caller."""
 
 import contextlib
 import errno
@@ -38,15 +38,15 @@ __all__ = [
 LOOPBACK = "127.0.0.1"
 
 BIND_ARGUMENTS = ("backlog", "reuse_port")
-"""Arguments of `Server.load_httpserver` that are the sockets', not the HTTP server's."""
+"""Arguments of `Server.load_httpserver` for the sockets, not for the HTTP server."""
 
 
 class Listeners:
     """The listening sockets of one server.
 
     Attributes:
-        sockets: All of them; for several workers, those of the first.
-        by_worker: A list for each worker; empty where all share `sockets`.
+        sockets: All sockets; with several workers, those of the first.
+        by_worker: A list for each worker; empty if all share `sockets`.
     """
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
@@ -56,13 +56,13 @@ class Listeners:
 
     @classmethod
     def open(cls, **arguments: Any) -> "Listeners":
-        """Take what systemd has opened, else bind what `--unix_socket`, or `--address` and `--port`, ask for.
+        """Use the sockets passed by systemd, else bind `--unix_socket`, or `--address` and `--port`.
 
         Args:
-            arguments: Those of `BIND_ARGUMENTS`.
+            arguments: Any of `BIND_ARGUMENTS`.
 
         Raises:
-            ConfigError: The address cannot be listened on.
+            ConfigError: The address cannot be bound.
         """
         if found := inherited_sockets():
             return cls.inherited(found)
@@ -85,7 +85,7 @@ class Listeners:
 
     @classmethod
     def inherited(cls, sockets: Iterable[socket.socket]) -> "Listeners":
-        """Return the owner of *sockets*, which this process was started with."""
+        """Return an owner of *sockets*, which this process has inherited."""
         listeners = cls(sockets)
         for each in listeners.sockets:
             each.setblocking(False)
@@ -94,9 +94,9 @@ class Listeners:
         return listeners
 
     def take(self, name: str | int) -> list[socket.socket]:
-        """Return those of the sockets that are bound to the port or path *name*, which are not this one's any more.
+        """Remove and return the sockets bound to the port or path *name*.
 
-        Nothing is taken that would leave none.
+        Returns [] if no socket would be left.
         """
         found = [each for each in self.sockets if name_of(each.getsockname()) == name]
         if len(found) == len(self.sockets):
@@ -109,11 +109,11 @@ class Listeners:
         return self.by_worker or [self.sockets] * workers
 
     def addresses(self, *, is_tls: bool) -> list[str]:
-        """Return where the server can be reached: URLs, or `unix:` and a path."""
+        """Return the server's addresses: URLs, or `unix:` and a path."""
         return addresses_of(self.sockets, is_tls=is_tls)
 
     def close(self) -> None:
-        """Close every socket; the file of a unix socket goes too, unless another server has the path now."""
+        """Close all sockets; delete the file of a Unix socket unless another server has taken over the path."""
         for each in (*self.sockets, *itertools.chain.from_iterable(self.by_worker)):
             each.close()
         self.sockets, self.by_worker = [], []
@@ -123,12 +123,12 @@ class Listeners:
 
 
 def name_of(address: object) -> object:
-    """Return the port of a socket's *address*, or its path."""
+    """Return the port of a socket's *address*; for a Unix socket its path."""
     return address[1] if is_list_or_tuple(address) else address
 
 
 def _address() -> str | None:
-    """The address to bind; without any settings, one that only this machine reaches."""
+    """Return the address to bind; without a settings module, a loopback address."""
     address: str = options.address
     if settings.is_built_in and not is_loopback(address):
         return LOOPBACK
@@ -143,14 +143,14 @@ def bind(
     backlog: int = DEFAULT_BACKLOG,
     reuse_port: bool = False,
 ) -> list[socket.socket]:
-    """Return listening sockets, one for each address that *address* stands for.
+    """Return listening sockets, one for each address that *address* resolves to.
 
     Args:
-        port: 0 takes a free one, the same for all.
+        port: 0: a free port, the same for all.
         address: Address or host name; empty or None: every interface.
 
     Raises:
-        ConfigError: The port is in use, forbidden, no port at all, or no address of this machine.
+        ConfigError: The port is in use, forbidden or out of range, or the address is not one of this machine.
     """
     if not 0 <= port <= 65535:
         raise ConfigError(
@@ -163,7 +163,7 @@ def bind(
 
 
 def refuse_taken(port: int, address: str) -> None:
-    """Raise where another program has the *port*: a worker would find that out after it has loaded everything.
+    """Raise if *port* is in use; a worker would notice only after loading the whole project.
 
     Raises:
         ConfigError: The port is in use.
@@ -172,21 +172,21 @@ def refuse_taken(port: int, address: str) -> None:
         for each in open_sockets(port, address, backlog=0):
             each.close()
     except OSError as exc:
-        if exc.errno == errno.EADDRINUSE:  # of all else the worker knows more, such as IPV4_ONLY
+        if exc.errno == errno.EADDRINUSE:  # other errors are left to the worker, which knows the settings (IPV4_ONLY)
             raise ConfigError(f"Cannot listen on {address}:{port}: {_reason(exc)}", code="TGA801") from exc
 
 
 def bind_for_workers(
     port: int, address: str | None, workers: int, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG
 ) -> list[list[socket.socket]]:
-    """Return listening sockets for each worker, all on one port, between which the system spreads connections.
+    """Return listening sockets for each worker, all on one port; the kernel distributes connections (SO_REUSEPORT).
 
-    Where it does not (elsewhere than on Linux), the workers share the same ones, and the quickest accepts.
+    On systems other than Linux, which do not distribute, all workers share the same sockets.
 
     Raises:
-        ConfigError: As `bind`; also when another server that shares its port the same way has it.
+        ConfigError: As `bind`; also if another server with SO_REUSEPORT uses the port.
     """
-    first = bind(port, address, ipv4_only=ipv4_only, backlog=backlog)  # refused where the port is in use
+    first = bind(port, address, ipv4_only=ipv4_only, backlog=backlog)  # without SO_REUSEPORT: fails on a port in use
     if sys.platform != "linux":
         return [first] * workers
     port = first[0].getsockname()[1]
@@ -218,7 +218,7 @@ def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
 
 
 def addresses_of(sockets: list[socket.socket], *, is_tls: bool = False) -> list[str]:
-    """Return where each of *sockets* can be reached: a URL, or `unix:` and the path."""
+    """Return the address of each of *sockets*: a URL, or `unix:` and the path."""
     scheme = "https" if is_tls else "http"
     found: list[str] = []
     for each in sockets:
@@ -233,7 +233,7 @@ def addresses_of(sockets: list[socket.socket], *, is_tls: bool = False) -> list[
 
 
 def is_reachable(sockets: list[socket.socket]) -> bool:
-    """Whether other machines can reach one of *sockets*."""
+    """Return whether other machines can reach one of *sockets*."""
     return any(
         each.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(each.getsockname()[0]) for each in sockets
     )
@@ -242,7 +242,7 @@ def is_reachable(sockets: list[socket.socket]) -> bool:
 def open_sockets(
     port: int, address: str | None, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG, reuse_port: bool = False
 ) -> list[socket.socket]:
-    """As `bind`, but raise OSError; no socket is left open when one cannot be bound. Without *backlog* none listens."""
+    """As `bind`, but raise OSError; on an error all sockets are closed. With `backlog=0` they are bound only."""
     wanted = socket.AF_INET if ipv4_only and ":" not in (address or "") else socket.AF_UNSPEC
     found = socket.getaddrinfo(address or None, port, wanted, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
@@ -258,7 +258,7 @@ def open_sockets(
             if backlog:
                 each.listen(backlog)
             each.setblocking(False)
-            port = each.getsockname()[1]  # the free one that 0 took serves the other families too
+            port = each.getsockname()[1]  # a free port chosen for 0 is used for the other families too
             sockets.append(each)
         opened.pop_all()
     return sockets

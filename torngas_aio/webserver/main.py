@@ -1,4 +1,4 @@
-"""`run`: the whole of a server program. Begin there."""
+"""`run`: a complete server program."""
 
 import logging
 import socket
@@ -20,10 +20,10 @@ __all__ = ["run", "run_server"]
 
 
 def run(application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: object) -> None:
-    """Read the command line, load everything, serve until SIGTERM or SIGINT; return when all has ended.
+    """Read the command line, load the project, serve until SIGTERM or SIGINT; return after the shutdown.
 
-    A command line or configuration that cannot work, and an error of the project's own code, is written to stderr,
-    the project's line first, and the process exits with 1.
+    Invalid options or configuration, and errors in the project's code, are written to stderr, starting with the
+    project's source line; the process then exits with status 1.
 
     Args:
         application: An `Application` or a subclass, in place of the built-in one.
@@ -36,10 +36,10 @@ def run(application: Any = None, sockets: Sequence[socket.socket] | None = None,
 def run_server(
     server: Server, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: object
 ) -> None:
-    """Do what `run` does, with a server of one's own.
+    """Do the same as `run`, with a given server.
 
     Raises:
-        SystemExit: With status 1, after the faults were written to stderr: the server cannot start.
+        SystemExit: The server cannot start; status 1, after the faults were written to stderr.
     """
     try:
         if server.is_parent():
@@ -48,24 +48,24 @@ def run_server(
         server.load_all(application, sockets, **kwargs)
         server.start()
     except (BaseError, OptionError) as exc:
-        told = coded(exc) if isinstance(exc, BaseError) else f"{exc} [TGA802]"
-        _tell(told)
+        text = coded(exc) if isinstance(exc, BaseError) else f"{exc} [TGA802]"
+        _write_error(text)
         wait_if_reloading(exc)
         raise SystemExit(1) from None
-    except Exception as exc:  # the project's own code runs in all steps
-        is_late = isinstance(exc, TimeoutError) and not place_of(exc)  # a step of the lifespan
+    except Exception as exc:  # the project's code runs in all steps
+        is_late = isinstance(exc, TimeoutError) and not place_of(exc)  # raised by the lifespan's time limit
         if not is_late and not place_of(exc) and not is_reloading():
             raise
-        _tell(f"{exc} A start hook, or a service that is opened, has no longer." if is_late else report(exc))
-        wait_if_reloading(exc)  # the next edit may mend it
+        _write_error(f"{exc} A start hook, or a service that is opened, has no longer." if is_late else report(exc))
+        wait_if_reloading(exc)  # the next edit may fix it
         raise SystemExit(1) from None
 
 
-def _tell(why: str) -> None:
-    """Write on stderr why the server did not start, as `--log_formatter` has it."""
+def _write_error(why: str) -> None:
+    """Write to stderr why the server did not start, in the format of `--log_formatter`."""
     text = f"{NOT_STARTED}{why}".rstrip("\n")
-    if options.log_formatter and not is_trial():  # the process that has it tried reads what it says
+    if options.log_formatter and not is_trial():  # a trial's plain text is parsed by the process that started it
         record = logging.LogRecord("torngas_aio.server", logging.ERROR, __file__, 0, text, None, None)
-        with suppress(ValueError):  # it may be what is wrong
+        with suppress(ValueError):  # the format itself may be invalid
             text = make_formatter(options.log_formatter).format(record)
     sys.stderr.write(f"{text}\n")

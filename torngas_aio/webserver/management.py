@@ -1,10 +1,9 @@
-"""Where operators are answered: a listener of its own for `/-/...`, and for nothing else.
+"""The management listener: a separate listener for `/-/...`.
 
-    MANAGEMENT = "127.0.0.1:9100"    `/-/...` is answered there only, and nothing else is
-                 "unix:/run/x.sock"  the same by path
+    MANAGEMENT = "127.0.0.1:9100"    `/-/...` is served there only, and no other path is
+                 "unix:/run/x.sock"  the same on a Unix socket
 
-With `--workers` each of them listens on the management port, or on the path that the parent holds, and any answers for
-all.
+With `--workers` each worker listens on the management port, or on the parent's Unix socket, and can report for all.
 """
 
 from collections.abc import Callable, Coroutine
@@ -24,19 +23,19 @@ _PREFIX = "/-/"
 
 
 class ManagementListener(Listeners):
-    """The listening sockets that MANAGEMENT asks for.
+    """The listening sockets of MANAGEMENT.
 
     Attributes:
-        sockets: Empty where MANAGEMENT is.
+        sockets: Empty if MANAGEMENT is empty.
 
     Args:
         setting: MANAGEMENT's value.
-        among: Sockets that this process was started with, the management's among them after a renewal.
-        worker: This process, where others listen on the same port or path.
-        named: How an error calls *setting*: the option that it was given with; by default the setting.
+        among: Inherited sockets; after a renewal they include the management sockets.
+        worker: This worker process, if others listen on the same port or path.
+        named: Name of *setting* in error messages, such as a command line option; by default the setting.
 
     Raises:
-        ConfigError: It is no address, or cannot be listened on.
+        ConfigError: The address is invalid or cannot be bound.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class ManagementListener(Listeners):
                 host, self._name = where
                 self.sockets = among.take(self._name) if among else []
                 self.sockets = self.sockets or (
-                    # Each worker's own: only bound, until it serves, or connections would wait for its start.
+                    # One socket per worker, bound only: if it listened, connections would wait until the worker serves.
                     open_sockets(self._name, host)
                     if worker is None
                     else open_sockets(self._name, host, backlog=0, reuse_port=True)
@@ -79,7 +78,7 @@ class ManagementListener(Listeners):
     def guarded(
         self, serve: Callable[[Any], Coroutine[object, None, None]]
     ) -> Callable[[Any], Coroutine[object, None, None]]:
-        """Return *serve*, which answers a request, with 404 for what came by the wrong listener."""
+        """Wrap *serve* so that requests on the wrong listener get 404."""
         known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by connection
 
         def serve_guarded(request: Any) -> Coroutine[object, None, None]:

@@ -1,8 +1,7 @@
 """The built-in command line options, on `tornado.options`.
 
-A project defines its own with `tornado.options.define` before `Server.parse_command`; one that it defines
-under a built-in name is kept. Several servers may be made in one process: what an earlier command line
-set is taken back before the next is read.
+A project defines its own with `tornado.options.define` before `Server.parse_command`; a definition under a built-in
+name replaces the built-in one. Before a command line is read, changes by an earlier one in the same process are undone.
 """
 
 import math
@@ -57,21 +56,21 @@ BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
 
 _SWITCHES = frozenset(name for name, _, kind, _ in BUILT_IN if kind is bool)
 _UNITS = {"K": 10, "M": 20, "G": 30}
-_BOOLEANS = frozenset({"true", "false", "t", "f", "1", "0"})  # as Tornado reads them
+_BOOLEANS = frozenset({"true", "false", "t", "f", "1", "0"})  # Tornado's spellings
 
-_left_over: dict[str, tuple[object, object]] = {}  # what the last command line changed: name to new and old value
-_given: set[str] = set()  # names that the last command line held
+_changes: dict[str, tuple[object, object]] = {}  # changes by the last command line: name to new and old value
+_given: set[str] = set()  # names on the last command line
 
 
 def define_options(parser: OptionParser = options) -> None:
-    """Define every built-in option that is not defined yet, by an earlier server, the project or Tornado."""
+    """Define the built-in options that are not defined yet by an earlier server, the project or Tornado."""
     for name, default, kind, text in BUILT_IN:
         if name not in parser:
             parser.define(name, default=default, type=kind, help=text, group="torngas_aio")
 
 
 def parse_options(arguments: list[str] | None = None) -> list[str]:
-    """Read the command line and return what stands after the options.
+    """Read the command line and return the words after the options.
 
     Args:
         arguments: With the program's name first; None for `sys.argv`. `--port=80` and `--port 80` are the same.
@@ -79,25 +78,25 @@ def parse_options(arguments: list[str] | None = None) -> list[str]:
     Raises:
         tornado.options.Error: An option is unknown, lacks its value, or has one of the wrong type.
     """
-    _take_back()
-    arguments = _normalized(sys.argv if arguments is None else arguments)
+    _undo_changes()
+    arguments = _normalize(sys.argv if arguments is None else arguments)
     before = options.as_dict()
     try:
         rest = options.parse_command_line(arguments, final=False)
     except ValueError as exc:  # Tornado's own wording names neither option nor value
-        raise Error(f"{_culprit(arguments)}: {exc}. See --help for each option's type.") from exc
+        raise Error(f"{_invalid_word(arguments)}: {exc}. See --help for each option's type.") from exc
     finally:
-        _remember(before)
-    _refuse_impossible()
+        _record_changes(before)
+    _validate()
     if options.disable_log:
-        _left_over["logging"] = ("none", options.logging)
-        options.logging = "none"  # Tornado's own set-up, a parse callback, does nothing then
+        _changes["logging"] = ("none", options.logging)
+        options.logging = "none"  # disables Tornado's set-up, which is a parse callback
     _given.update(_name_of(argument) for argument in arguments[1 : len(arguments) - len(rest)])
     return rest
 
 
 def refuse_words(words: Sequence[str]) -> None:
-    """Raise for what `parse_options` has left, in a program that has no use for it.
+    """Raise if `parse_options` has returned *words*, in a program without positional arguments.
 
     Raises:
         tornado.options.Error: There are words that are not options; the message names the first.
@@ -109,10 +108,10 @@ def refuse_words(words: Sequence[str]) -> None:
 
 
 def log_options() -> SimpleNamespace:
-    """Return the `--log_*` options for `torngas_aio.logger.init_logging`; None where the settings decide.
+    """Return the `--log_*` options for `torngas_aio.logger.init_logging`; None for those that the settings decide.
 
-    Tornado defines `log_rotate_when`, `log_rotate_interval` and `log_rotate_mode` with defaults of its own, which
-    count only when they were asked for.
+    Tornado defines `log_rotate_when`, `log_rotate_interval` and `log_rotate_mode` with its own defaults; these three
+    are None unless they are on the command line.
     """
     chosen = {name: getattr(options, name) for name, *_ in BUILT_IN}
     for name in ("log_rotate_when", "log_rotate_interval", "log_rotate_mode"):
@@ -122,21 +121,21 @@ def log_options() -> SimpleNamespace:
 
 
 def workers_wanted() -> int:
-    """Return how many processes are to serve: `--workers`, where 0 means one per core."""
+    """Return the number of serving processes: `--workers`, where 0 means one per core."""
     wanted: int = options.workers
     return wanted if wanted > 0 else os.cpu_count() or 1
 
 
 def renewal_limits() -> RenewalLimits:
-    """Return when a worker is replaced: `--max-requests` and `--max-rss`."""
+    """Return the limits after which a worker is replaced: `--max-requests` and `--max-rss`."""
     return RenewalLimits(options.max_requests, _bytes_of(options.max_rss))
 
 
 def _bytes_of(text: str) -> int:
-    """The bytes that *text* means: a number, with K, M or G; 0 without any.
+    """Return the number of bytes in *text*: digits, optionally followed by K, M or G; 0 for "".
 
     Raises:
-        tornado.options.Error: It means none.
+        tornado.options.Error: The text has another form.
     """
     unit = text[-1:].upper()
     number = parse_whole(text[:-1] if unit in _UNITS else text or "0")
@@ -146,15 +145,15 @@ def _bytes_of(text: str) -> int:
 
 
 def was_given(name: str) -> bool:
-    """Whether the last command line held the option *name*."""
+    """Return whether the last command line contained the option *name*."""
     return name in _given
 
 
-def _refuse_impossible() -> None:
-    """Raise for values that no server can work with.
+def _validate() -> None:
+    """Raise for option values that are out of range.
 
     Raises:
-        tornado.options.Error: With the option, its value and what it must be.
+        tornado.options.Error: Names the option, its value and the valid range.
     """
     if not 0 <= options.port <= 65535:
         raise Error(f"--port={options.port}: give a number from 0 to 65535; 0 takes a free one.")
@@ -173,10 +172,10 @@ def _refuse_impossible() -> None:
             raise Error(f"--{name}={value}: give a number of seconds, 0 or more.")
 
 
-def _normalized(arguments: Sequence[str]) -> list[str]:
-    """*arguments* with `--name value` as `--name=value`, up to the first word that is neither.
+def _normalize(arguments: Sequence[str]) -> list[str]:
+    """Return *arguments* with `--name value` joined to `--name=value`, up to the first word that is not an option.
 
-    Tornado would print its whole help for an option that it does not know.
+    Unknown options are refused here, since Tornado would print its whole help.
     """
     normalized, words = list(arguments[:1]), list(arguments[1:])
     while words and words[0].startswith("-") and words[0] != "--":
@@ -193,14 +192,14 @@ def _normalized(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_value(name: str, word: str) -> bool:
-    """Whether *word*, which follows the option *name*, is its value."""
+    """Return whether *word*, which follows the option *name*, is its value."""
     if name in _SWITCHES or isinstance(options.as_dict().get(name), bool):
-        return word.lower() in _BOOLEANS  # else the option alone means true
+        return word.lower() in _BOOLEANS  # a switch without a value means true
     return not word.startswith("-") or word[1:2].isdecimal()
 
 
-def _culprit(arguments: Sequence[str]) -> str:
-    """The first of *arguments* whose value Tornado cannot read."""
+def _invalid_word(arguments: Sequence[str]) -> str:
+    """Return the first of *arguments* whose value Tornado cannot parse."""
     for word in arguments[1:]:
         try:
             options.parse_command_line([arguments[0], word], final=False)
@@ -217,15 +216,15 @@ def _nearest(word: str) -> str | None:
     return nearest(_name_of(word), [name.replace("-", "_") for name in options.as_dict()])
 
 
-def _take_back() -> None:
-    for name, (parsed, before) in _left_over.items():
+def _undo_changes() -> None:
+    for name, (parsed, before) in _changes.items():
         current = getattr(options, name)
         if current is parsed or current == parsed:  # nan is not equal to itself
             setattr(options, name, before)
-    _left_over.clear()
+    _changes.clear()
     _given.clear()
 
 
-def _remember(before: dict[str, object]) -> None:
+def _record_changes(before: dict[str, object]) -> None:
     after = options.as_dict()
-    _left_over.update({name: (after[name], before[name]) for name in before if after[name] != before[name]})
+    _changes.update({name: (after[name], before[name]) for name in before if after[name] != before[name]})

@@ -1,10 +1,10 @@
-"""Starting again when a file of the project changes, with DEBUG on.
+"""Restart on changes of the project's files, with DEBUG on.
 
-    a file changes ─► it compiles ─► a trial start in a process of its own ─► this program is replaced
-                          └────────────────┴─ fails: one line says why; the code that runs goes on serving
-    hand_over, take_over   sessions in memory: in a file without a name, whose descriptor the new program inherits
+    a file changes ─► compile ─► trial start in a separate process ─► this program is replaced (exec)
+                          └────────────────┴─ failure: the reason is logged; the running code continues to serve
+    hand_over, take_over   sessions in memory, passed in an anonymous file whose descriptor the new program inherits
 
-A start that fails after that waits for the next edit instead of ending the program.
+If the start after a successful trial fails, the program waits for the next edit instead of exiting.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ logger = logging.getLogger("torngas_aio.server")
 
 CHECK_MILLISECONDS = 500
 TRIAL_SECONDS = 30.0
-"""How long a trial start may take; one that takes longer is believed to work."""
+"""Timeout of a trial start; one that takes longer counts as successful."""
 
 MAX_FILES = 5_000
 SKIPPED = frozenset({"node_modules", "site-packages"})
 
 _MARK = "TORNGAS_RELOADING"
 _LATE = "TORNGAS_RELOADED_FOR"
-"""Environment variable: the files that changed during the start before this one, which count as late once only."""
+"""Environment variable: files modified during the previous start; they trigger a restart only once."""
 
 _STARTED_NS = time.time_ns()
 _is_reloading = False
@@ -53,15 +53,15 @@ _WITH_HOOKS = "hooks"
 NOT_STARTED = "The server did not start. "
 
 _DESCRIPTOR = "TORNGAS_RELOAD_DESCRIPTOR"
-"""Environment variable: number and inode of the inherited file; useless to a process that does not inherit it."""
+"""Environment variable: descriptor and inode of the inherited file; the inode tells whether it was inherited."""
 
-_kept: list[Any] = []  # the file until the program is replaced; the locations until their caches are made
+_kept: list[Any] = []  # references: to the file until exec, to the locations until their caches are created
 
 
 def start_reloading() -> None:
-    """Watch every imported module, in the running loop; a change that can be loaded starts the program again.
+    """Watch all imported modules, in the running loop, and restart the program on a change that can be loaded.
 
-    Files of `tornado.autoreload.watch` are watched too, and its reload hooks are run.
+    Files of `tornado.autoreload.watch` are watched too, and its reload hooks run.
     """
     take_over()
     autoreload.add_reload_hook(_mark)
@@ -70,10 +70,10 @@ def start_reloading() -> None:
 
 
 class _Watcher:
-    """Knows which files have changed since the program was started.
+    """The files that have changed since the program started.
 
-    A file that was written during the start may have been imported before. One that the project itself writes at each
-    start must not start it without end: the start after that does not count it again.
+    A file modified during the start counts as changed, since it may have been imported before. If the project itself
+    writes it at each start, that would loop; so the next start ignores it.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class _Watcher:
         self._late = {path for path, at in self._times.items() if at > _STARTED_NS and path not in known}
 
     async def look(self) -> None:
-        """Start the program again if a file has changed and the project can still be loaded."""
+        """Restart the program if a file has changed and the project can still be loaded."""
         late, self._late = self._late, set[str]()
         self._changed |= late
         if not self._find_changes() and not late:
@@ -96,10 +96,10 @@ class _Watcher:
         else:
             logger.info("%s modified; starting again.", ", ".join(sorted(map(_shown, self._changed))))
             os.environ[_LATE] = os.pathsep.join(late)
-            restart()  # runs Tornado's reload hooks, and does not return
+            restart()  # runs Tornado's reload hooks; does not return
 
     def _find_changes(self) -> bool:
-        """Whether a file has another time than at the last look; new files are only remembered."""
+        """Return whether a modification time differs from the last check; new files do not count."""
         found = False
         for path in _watched_files():
             try:
@@ -122,23 +122,23 @@ def _watched_files() -> Iterator[str]:
 
 
 def _syntax_fault(paths: Iterable[str]) -> str:
-    """The first of *paths* that does not compile, as `home/urls.py, line 17: expected ':'`; empty if all do."""
+    """Return the first syntax error in *paths*, as `home/urls.py, line 17: expected ':'`; "" without one."""
     for path in sorted(paths):
         try:
             if path.endswith(".py"):
                 compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
         except SyntaxError as exc:
             return f"{_shown(path)}, line {exc.lineno}: {exc.msg}"
-        except (OSError, ValueError):  # gone meanwhile; or null bytes, which the trial tells of
+        except (OSError, ValueError):  # the file was deleted, or contains null bytes, which the trial reports
             continue
     return ""
 
 
 async def trial_fault(program: Program, *, with_hooks: bool = False) -> str:
-    """Return why the project cannot be loaded as it is on disk; "" if it can.
+    """Return why the project on disk cannot be loaded; "" if it can.
 
     Args:
-        with_hooks: Run the hooks of start and stop, too.
+        with_hooks: Run the startup and shutdown hooks too.
     """
     process = await asyncio.create_subprocess_exec(
         *program.command,
@@ -150,7 +150,7 @@ async def trial_fault(program: Program, *, with_hooks: bool = False) -> str:
     )
     try:
         async with asyncio.timeout(TRIAL_SECONDS):
-            said = (await process.communicate())[1].decode(errors="replace")
+            output = (await process.communicate())[1].decode(errors="replace")
     except TimeoutError:
         return ""
     finally:
@@ -159,9 +159,9 @@ async def trial_fault(program: Program, *, with_hooks: bool = False) -> str:
             await process.wait()
     if process.returncode == 0:
         return ""
-    _, is_ours, reason = said.partition(NOT_STARTED)
-    told = reason.partition("\nTraceback ")[0].strip() if is_ours else (said.strip().splitlines() or ["?"])[-1]
-    return told.removesuffix(".")
+    _, is_ours, reason = output.partition(NOT_STARTED)
+    fault = reason.partition("\nTraceback ")[0].strip() if is_ours else (output.strip().splitlines() or ["?"])[-1]
+    return fault.removesuffix(".")
 
 
 def _shown(path: str) -> str:
@@ -169,15 +169,15 @@ def _shown(path: str) -> str:
 
 
 def is_trial() -> bool:
-    """Whether this process only finds out whether the project can be loaded."""
+    """Return whether this process is a trial start."""
     return _TRIAL in os.environ
 
 
 def end_trial(application: Application | None) -> None:
-    """End a trial start: everything before the sockets has worked, and the hooks of *application* do where asked.
+    """End a trial start, before sockets are bound; run the hooks of *application* first if requested.
 
     Raises:
-        SystemExit: With status 0, in a trial start.
+        SystemExit: This is a trial start; status 0.
     """
     if not is_trial():
         return
@@ -195,27 +195,27 @@ async def _open_and_close(application: Application) -> None:
 
 
 def is_reloading() -> bool:
-    """Whether this program was started by a change of its files.
+    """Return whether this program was restarted by a file change.
 
-    The mark is taken out of the environment when it is first looked for: programs that this one starts are not reloads.
+    The first call removes the mark from the environment, so that child processes do not inherit it.
     """
-    global _is_reloading  # noqa: PLW0603  # what the environment said at the start of this process
+    global _is_reloading  # noqa: PLW0603  # the environment at the start of this process
     _is_reloading = os.environ.pop(_MARK, None) is not None or _is_reloading
     return _is_reloading
 
 
 def wait_if_reloading(error: BaseException) -> None:
-    """After a reload, wait until a file changes and start again; return at once on a first start.
+    """Wait for a file change and restart, if this start is a reload; otherwise return at once.
 
     Args:
-        error: Why the start failed; the files it went through are watched too, as are all Python files of the project,
-            imported or not.
+        error: The reason of the failed start. The files in its traceback are watched too, and all Python files of the
+            project, imported or not.
     """
     if not is_reloading() or is_trial():
         return
     for path in (*_files_of(error), *_project_files()):
         autoreload.watch(path)
-    _mark()  # the next start, which follows a change, is a reload too
+    _mark()  # the next start is a reload too
     sys.stderr.write("Waiting for a change of the project's files.\n")
     autoreload.wait()
 
@@ -225,7 +225,7 @@ def _mark() -> None:
 
 
 def _project_files() -> Iterator[str]:
-    """The Python files below the current directory, at most `MAX_FILES`; hidden folders and environments left out."""
+    """Yield at most `MAX_FILES` Python files below the current directory, except in hidden folders and virtualenvs."""
     found = 0
     for folder, below, files in os.walk("."):
         below[:] = [name for name in below if not name.startswith((".", "__")) and name not in SKIPPED]
@@ -245,11 +245,11 @@ def _files_of(error: BaseException | None) -> set[str]:
         if isinstance(error, SyntaxError) and error.filename:
             files.add(error.filename)
         error = error.__cause__ or error.__context__
-    return {path for path in files if os.path.exists(path)}  # noqa: PTH110  "<string>" is no file either way
+    return {path for path in files if os.path.exists(path)}  # noqa: PTH110  "<string>" does not exist either way
 
 
 def hand_over() -> None:
-    """Leave the session records of every in-process cache to the program that replaces this one."""
+    """Write the session records of all in-process caches to a file for the program that replaces this one."""
     now = time.monotonic()
     records = [
         (name, key, entry.value.decode("latin-1"), entry.expires_at - now)
@@ -266,7 +266,7 @@ def hand_over() -> None:
 
 
 def take_over() -> None:
-    """Put back what the program before this one has left; what cannot be read is left out."""
+    """Restore the session records of the previous program; unreadable ones are dropped."""
     number, _, inode = os.environ.pop(_DESCRIPTOR, "").partition(":")
     with contextlib.suppress(OSError, ValueError):
         if os.fstat(int(number)).st_ino == int(inode):

@@ -1,10 +1,10 @@
-"""A loop that ends: as `asyncio.Runner`, but nothing at its end is waited for without a limit.
+"""A runner like `asyncio.Runner`, with a time limit on each step of the shutdown.
 
-tasks        cancelled, and left behind when they swallow it
+tasks        cancelled; abandoned if they swallow the cancellation
 generators   closed
-threads      joined for a few seconds; those that hang do not keep the process: it ends without them
+threads      joined for a few seconds; the process exits even if some still run
 
-Watchdog     ends a process whose loop is blocked while it should stop
+Watchdog     kills the process if its loop is blocked during the shutdown
 """
 
 import asyncio
@@ -35,10 +35,10 @@ _seconds = struct.Struct("d")
 
 
 class LoopRunner:
-    """Runs coroutines on a loop of its own, which the end of the `with` block closes.
+    """A runner of coroutines on its own loop, which is closed at the end of the `with` block.
 
     Args:
-        seconds: How long tasks, generators and threads may each take to end.
+        seconds: Time limit for tasks, generators and threads each to end.
     """
 
     def __init__(self, seconds: float = CLOSE_SECONDS) -> None:
@@ -69,13 +69,13 @@ class LoopRunner:
         """Run *work* to its end and return its result; Ctrl-C cancels it, as in `asyncio.Runner`.
 
         Args:
-            context: What it runs in; None: one that all calls share.
+            context: The context to run in; None: one shared by all calls.
         """
         return self._runner.run(work, context=context)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop of uvloop's where it is installed, else of asyncio's."""
+    """Return a uvloop event loop if uvloop is installed, else an asyncio one."""
     try:
         import uvloop
     except ImportError:
@@ -94,10 +94,10 @@ async def _end_tasks(seconds: float) -> None:
 
 
 def end_threads(threads: Iterable[threading.Thread], seconds: float) -> None:
-    """Join *threads*, daemons excepted; with those that go on, the process ends without waiting for them.
+    """Join *threads*, except daemons; the process will exit without waiting for those that still run.
 
     Args:
-        seconds: For all of them together.
+        seconds: Time limit for all threads together.
     """
     until = time.monotonic() + seconds
     hanging: list[threading.Thread] = []
@@ -125,29 +125,29 @@ def _place_of(thread: threading.Thread) -> str:
 
 
 class Watchdog:
-    """Ends this process when it has not ended within a deadline, whatever its loop is doing.
+    """A thread that kills this process at a deadline, even if the event loop is blocked.
 
-    A thread waits on a socket, so that `set_deadline` may be called by a signal handler.
+    It waits on a socket, so that a signal handler may call `set_deadline`.
     """
 
     def __init__(self) -> None:
-        self._told, self._telling = socket.socketpair()
-        self._telling.setblocking(False)
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
         threading.Thread(target=self._watch, name="torngas_aio stop watchdog", daemon=True).start()
 
     def set_deadline(self, seconds: float) -> None:
-        """Give the process *seconds* from now; a later call sets the deadline again."""
-        self._telling.send(_seconds.pack(time.monotonic() + seconds))
+        """Set the deadline to *seconds* from now; each call replaces the previous deadline."""
+        self._sender.send(_seconds.pack(time.monotonic() + seconds))
 
     def close(self) -> None:
-        """Take the deadline away; the thread ends."""
-        self._telling.close()
+        """Cancel the deadline and end the thread."""
+        self._sender.close()
 
     def _watch(self) -> None:
-        with self._told, suppress(TimeoutError):
-            while told := self._told.recv(_seconds.size):
-                (until,) = _seconds.unpack(told)
-                self._told.settimeout(max(until - time.monotonic(), 0.001))
+        with self._receiver, suppress(TimeoutError):
+            while data := self._receiver.recv(_seconds.size):
+                (until,) = _seconds.unpack(data)
+                self._receiver.settimeout(max(until - time.monotonic(), 0.001))
             return
         os.write(2, b"The process does not stop: its loop is blocked. It is ended; this is what its threads do.\n")
         faulthandler.dump_traceback(all_threads=True)

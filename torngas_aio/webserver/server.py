@@ -66,15 +66,16 @@ EXPOSED = (
 
 
 class Server:
-    """The steps of a start, to be called in this order; `load_all` is the first four.
+    """The steps of a start, to be called in this order; `load_all` does the first four.
 
         parse_command   load_urls   load_application   load_httpserver   start
 
     Attributes:
-        urls: The rules of all apps, once `load_urls` was called.
-        application: Once `load_application` was called.
-        http_server: The HTTP server, once `load_httpserver` was called.
-        cautions: What will run but hardly as meant, one sentence each; once `load_application` was called.
+        urls: The rules of all apps; None before `load_urls`.
+        application: The application; None before `load_application`.
+        http_server: The HTTP server; None before `load_httpserver`.
+        cautions: Warnings on settings that are valid but probably not intended, one sentence each; set by
+            `load_application`.
 
     Args:
         project_path: Put on `sys.path`; by default the directory of the program that was started.
@@ -91,18 +92,18 @@ class Server:
         self._management = ManagementListener()
         self._is_tls = False
         self._faults: list[Fault] | None = None  # gathered by load_all instead of raised one step at a time
-        self._worker = current_worker()  # takes its variable away, as the next line does
+        self._worker = current_worker()  # removes its environment variable
         if self._worker is not None:
             set_processes(self._worker.workers)
-        is_reloading()  # takes the mark away before anything is imported that may start a program
+        is_reloading()  # removes its environment variable before imported code can start child processes
         _use_project(project_path)
         self.define()
 
     def define(self, options: OptionParser = options) -> None:
-        """Define the built-in options, those that the project has defined under the same name excepted.
+        """Define the built-in options, except those that the project has defined under the same name.
 
         Args:
-            options: Where; an override that defines more calls this one, or not.
+            options: The parser to define them in. A subclass may override this method to define more.
         """
         define_options(options)
 
@@ -112,17 +113,17 @@ class Server:
         return self.http_server
 
     def parse_command(self, args: list[str] | None = None, final: bool = False) -> list[str]:
-        """Read the command line, load the settings it names, set logging up; return what is left of it.
+        """Read the command line, load the settings, set up logging; return the words after the options.
 
-        Options of one's own are defined before, with `tornado.options.define`.
+        A project defines its own options before, with `tornado.options.define`.
 
         Args:
-            args: The command line with the program's name first; None for the server's own.
+            args: The command line with the program's name first; None for the `arguments` of the server.
             final: As Tornado's; parse callbacks run in either case.
 
         Raises:
             tornado.options.Error: An option is unknown or its value has the wrong type.
-            ConfigError: The settings module cannot be imported, or LOGGING cannot work.
+            ConfigError: The settings module cannot be imported, or LOGGING is invalid.
         """
         rest = parse_options(self._arguments if args is None else args)
         if options.settings or not settings.is_loaded:
@@ -132,10 +133,10 @@ class Server:
         return rest
 
     def load_urls(self) -> list[Any]:
-        """Gather the URL tables of INSTALLED_APPS.
+        """Load the URL tables of INSTALLED_APPS.
 
         Raises:
-            UrlError: Every fault of every table.
+            UrlError: The faults of all tables.
         """
         self.urls = []
         try:
@@ -143,18 +144,18 @@ class Server:
         except UrlError as exc:
             if self._faults is None:
                 raise
-            self._blame(exc.faults)
+            self._report(exc.faults)
         return self.urls
 
     def load_application(self, application: Any = None) -> Any:
         """Check the settings and build the application; return it.
 
         Args:
-            application: An `Application`, or a subclass that is built as the built-in one is.
+            application: An `Application`, or a subclass to build; None builds an `Application`.
 
         Raises:
-            ArgumentError: It is neither.
-            ConfigError: Every fault of settings, middlewares and modules.
+            ArgumentError: *application* is neither.
+            ConfigError: All faults of settings, middlewares and modules.
         """
         self._fill_secrets()
         faults = check_settings(settings)
@@ -167,12 +168,12 @@ class Server:
         except Exception as exc:
             if isinstance(exc, BaseError) or not faults:
                 raise
-            logger.debug("What has faults was used.", exc_info=True)  # such as a number where a dict is wanted
-        self._blame(faults)
+            logger.debug("What has faults was used.", exc_info=True)  # such as a number instead of a dict
+        self._report(faults)
         return self.application
 
     def _build(self, application: object, faults: list[Fault]) -> list[Fault]:
-        """Make the services and the application; return *faults* with what they found."""
+        """Create the services and the application; return *faults* and those found on the way."""
         if settings.TRANSLATIONS:
             try:
                 load_translations(settings.TRANSLATIONS_CONF)
@@ -191,15 +192,15 @@ class Server:
         return faults
 
     def load_httpserver(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> ServerBackend:
-        """Make the HTTP server and bind the sockets that the options ask for; return the server. Logs the cautions.
+        """Create the HTTP server, bind the sockets of the options and log the cautions; return the server.
 
         Args:
-            sockets: Bound and listening ones, in place of `--address`, `--port` and `--unix_socket`.
-            kwargs: For the HTTP server, and `backlog`.
+            sockets: Listening sockets, in place of `--address`, `--port` and `--unix_socket`.
+            kwargs: Arguments of the HTTP server, and `backlog`.
 
         Raises:
-            ArgumentError: The HTTP server knows no such argument.
-            ConfigError: The address cannot be listened on, or the certificate cannot be used.
+            ArgumentError: The HTTP server does not accept an argument, or there is no application yet.
+            ConfigError: The address cannot be bound, or the certificate cannot be used.
         """
         end_trial(self.application)
         if self.application is None:
@@ -217,11 +218,11 @@ class Server:
         kwargs.setdefault("trusted_headers", settings.TRUSTED_PROXY_HEADERS)
         self._management.close()
         self._is_tls = kwargs.get("ssl_options") is not None
-        self._listeners = self._opened_listeners(sockets, binding)
+        self._listeners = self._open_listeners(sockets, binding)
         try:
-            self.http_server = self._made_backend(self.application, kwargs)
+            self.http_server = self._make_backend(self.application, kwargs)
         except BaseException:
-            if sockets is None:  # else they are the caller's
+            if sockets is None:  # otherwise the caller owns them
                 self._listeners.close()
             self._management.close()
             raise
@@ -231,8 +232,8 @@ class Server:
             logger.warning("Without a settings module only this machine can connect.")
         return self.http_server
 
-    def _made_backend(self, application: Application, kwargs: dict[str, Any]) -> ServerBackend:
-        """Return the HTTP server, in front of *application* as it counts its requests and guards its management."""
+    def _make_backend(self, application: Application, kwargs: dict[str, Any]) -> ServerBackend:
+        """Return the HTTP server for *application*, with the worker's request count and the management listener."""
         served: Any = application
         if self._worker is not None:
             served.serve_request = self._worker.counted(application.serve_request)
@@ -242,10 +243,10 @@ class Server:
         return make_backend(application, options.http_server, **kwargs)
 
     def load_all(self, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> Self:
-        """Do everything up to `start`: command line, settings, URLs, application, HTTP server.
+        """Do all steps before `start`: command line, settings, URLs, application, HTTP server.
 
         Raises:
-            tornado.options.Error: The command line cannot be read, or holds words that are not options.
+            tornado.options.Error: The command line is invalid, or contains words that are not options.
             ConfigError: All faults of settings, URLs, middlewares and modules together.
         """
         self._faults = []
@@ -258,7 +259,7 @@ class Server:
         return self
 
     def load_project(self, application: Any = None) -> Application:
-        """`load_urls` and `load_application`, whose faults are raised together; return the application.
+        """Call `load_urls` and `load_application`, raise their faults together, and return the application.
 
         Raises:
             ConfigError: All faults of settings, URLs, middlewares and modules.
@@ -274,14 +275,14 @@ class Server:
         return self.application
 
     def server_start(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
-        """`load_httpserver` and `start`."""
+        """Call `load_httpserver` and `start`."""
         self.load_httpserver(sockets, **kwargs)
         self.start()
 
     def start(self) -> None:
-        """Serve until SIGTERM or SIGINT; return when the requests in flight and the application have ended.
+        """Serve until SIGTERM or SIGINT; return after the shutdown.
 
-        With `--workers` above 1 this process supervises that many serving ones.
+        With `--workers` above 1 this process supervises that many worker processes.
 
         Raises:
             ArgumentError: There is no HTTP server yet.
@@ -302,9 +303,9 @@ class Server:
     ) -> AsyncGenerator[Self]:
         """Serve in the running loop while the block runs: `async with Server().running() as server:`.
 
-        What was not loaded yet is loaded, without reading the command line. `server.addresses` tells where.
+        Steps that were not done yet are done first, except reading the command line. See `server.addresses`.
         """
-        # Modules, names and certificates are read from files: in a thread, the loop may have others to serve.
+        # Loading reads files and resolves names: it runs in a thread, so as not to block the loop.
         await anyio.to_thread.run_sync(functools.partial(self._load_rest, application, sockets, kwargs))
         backend = self.http_server
         assert backend is not None
@@ -317,12 +318,12 @@ class Server:
 
     @property
     def addresses(self) -> list[str]:
-        """Where the server can be reached: URLs, or `unix:` and a path."""
+        """The server's addresses: URLs, or `unix:` and a path."""
         return self._listeners.addresses(is_tls=self._is_tls)
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """The listening sockets, once `load_httpserver` was called; with several workers, those of the first."""
+        """The listening sockets, set by `load_httpserver`; with several workers, those of the first."""
         return self._listeners.sockets
 
     def print_settings_info(self) -> None:
@@ -345,23 +346,23 @@ class Server:
         sys.stdout.flush()
 
     def is_parent(self) -> bool:
-        """Whether this process is to supervise others that serve, and so should load nothing; reads the command line.
+        """Read the command line; return whether this process will supervise workers, and so should load nothing.
 
         Raises:
-            tornado.options.Error: The command line cannot be read, or holds words that are not options.
+            tornado.options.Error: The command line is invalid, or contains words that are not options.
         """
         refuse_words(parse_options(self._arguments))
         return self._wants_workers()
 
     def supervise(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
-        """Start worker processes and keep them until SIGTERM or SIGINT; nothing of the project is loaded here.
+        """Start worker processes and supervise them until SIGTERM or SIGINT, without loading the project.
 
         Args:
-            sockets: Bound and listening ones; None: what systemd has opened, else what the options ask for.
-            kwargs: Those of `load_httpserver`, which the workers read, too.
+            sockets: Listening sockets; None: those passed by systemd, else those of the options.
+            kwargs: As `load_httpserver`; the workers get them too.
 
         Raises:
-            ConfigError: The unix socket cannot be listened on, or the port is in use.
+            ConfigError: The Unix socket cannot be bound, or the port is in use.
             SystemExit: The workers did not start, or had to be killed.
         """
         init_logging(log_options())
@@ -370,7 +371,7 @@ class Server:
         try:
             if given:
                 self._listeners = Listeners.inherited(given)
-            elif options.unix_socket:  # its file outlives the worker that would make it
+            elif options.unix_socket:  # created here, since its file must outlive a worker
                 self._listeners = Listeners.open(**{name: kwargs[name] for name in BIND_ARGUMENTS if name in kwargs})
             elif not kwargs.get("reuse_port"):
                 refuse_taken(options.port, options.address if was_given("address") else LOOPBACK)
@@ -389,14 +390,14 @@ class Server:
 
     @property
     def _is_first(self) -> bool:
-        """Whether this process speaks for all that serve."""
+        """Whether this process logs and prints on behalf of all workers."""
         return self._worker is None or self._worker.number == 0
 
     def _wants_workers(self) -> bool:
         is_bounded = renewal_limits() != RenewalLimits()
         return self._worker is None and not is_trial() and (workers_wanted() > 1 or is_bounded)
 
-    def _opened_listeners(self, sockets: Sequence[socket.socket] | None, binding: dict[str, object]) -> Listeners:
+    def _open_listeners(self, sockets: Sequence[socket.socket] | None, binding: dict[str, object]) -> Listeners:
         worker = self._worker
         if worker is not None and worker.sockets:
             return Listeners(worker.sockets)
@@ -407,7 +408,7 @@ class Server:
         return listeners
 
     def _serve(self) -> None:
-        """Serve in this process, on a loop of its own, until SIGTERM or SIGINT, or until new code replaces it."""
+        """Serve in this process, on its own loop, until SIGTERM or SIGINT, or until new code replaces it."""
         backend, addresses, worker = self.http_server, " ".join(self.addresses), self._worker
         assert backend is not None
 
@@ -433,7 +434,7 @@ class Server:
         with contextlib.ExitStack() as stack:
             single = None
             if worker is None and hasattr(signal, "SIGHUP"):
-                from torngas_aio.webserver.single import SingleProcess  # knows signals that Windows lacks
+                from torngas_aio.webserver.single import SingleProcess  # uses signals that Windows lacks
 
                 single = stack.enter_context(SingleProcess(Program.of_this_process(), self._every_socket))
             served = run_until_stopped(
@@ -455,7 +456,7 @@ class Server:
     def _load_rest(
         self, application: object, sockets: Sequence[socket.socket] | None, kwargs: dict[str, object]
     ) -> None:
-        """Load what was not loaded yet, or is given again."""
+        """Do the loading steps that were not done yet, or whose arguments are passed again."""
         if self.application is None and application is None:
             self.load_urls()
         if self.application is None or application is not None:
@@ -464,14 +465,14 @@ class Server:
             self.load_httpserver(sockets, **kwargs)
 
     def _supervise(self) -> None:
-        """Keep `--workers` processes serving until SIGTERM or SIGINT, on sockets of this one where it has any."""
+        """Supervise `--workers` processes until SIGTERM or SIGINT; they share this process's sockets, if it has any."""
         workers = workers_wanted()
         if not hasattr(os, "fork"):
             raise ConfigError(
                 f"--workers={workers}: this system cannot hand sockets over. Start one process a port instead.",
                 code="TGA801",
             )
-        from torngas_aio.http.supervisor import Supervisor  # knows signals that Windows lacks
+        from torngas_aio.http.supervisor import Supervisor  # uses signals that Windows lacks
 
         status = Supervisor(
             Program.of_this_process(),
@@ -486,17 +487,17 @@ class Server:
             raise SystemExit(status)
 
     def _set_up_logging(self) -> None:
-        if is_trial():  # beside a server that writes the same files
+        if is_trial():  # the server that started the trial writes to the same files
             return
         if options.logging_dir:
             settings.amend(LOGGING_DIR=options.logging_dir)
         if not options.disable_log:
-            shutdown_logging()  # Tornado's own set-up is a parse callback, run in a moment
+            shutdown_logging()  # Tornado's set-up is a parse callback, which runs next
             return
         try:
             init_logging(log_options(), settings)
         except ConfigError as exc:
-            self._blame(exc.faults)
+            self._report(exc.faults)
 
     def _fill_secrets(self) -> None:
         if not (settings.DEBUG or settings.is_built_in):
@@ -513,8 +514,8 @@ class Server:
         elif filled:
             logger.warning("DEBUG is on and %s missing: random for this run.", " and ".join(filled))
 
-    def _blame(self, faults: Iterable[Fault]) -> None:
-        """Raise *faults*, or keep them for the list that `load_all` raises."""
+    def _report(self, faults: Iterable[Fault]) -> None:
+        """Raise *faults*, or collect them if `load_all` or `load_project` is running."""
         if self._faults is None:
             ConfigError.gather(faults)
         else:
@@ -527,7 +528,7 @@ def _use_project(path: str | Path | None) -> None:
         main = sys.modules.get("__main__")
         started = getattr(main, "__file__", None)
         if not started or getattr(main, "__spec__", None) is not None or not started.endswith(".py"):
-            return  # `python -m` and interactive use have set the path; a console script is no project
+            return  # `python -m` and interactive use set the path; the folder of a console script is not a project
         path = Path(started).resolve().parent
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))

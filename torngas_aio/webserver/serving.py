@@ -1,11 +1,11 @@
-"""From an application to answers and back to rest, in a running loop.
+"""Starting, serving and shutting down an application, in a running loop.
 
     startup hooks ─► accept ─► …serving… ─► drain ─► stop accepting ─► requests in flight, background tasks
                                    ▲     drain_seconds                     at most graceful_timeout
                     SIGTERM/SIGINT ┘                                    ─► shutdown hooks, pools
-    a second signal does not wait for them; one during the start ends that
+    a second signal aborts requests in flight; a signal during the start aborts the start
 
-`run_until_stopped` adds signals to `serving`; `serve` is for programs with a loop of their own.
+`run_until_stopped` adds signals to `serving`; `serve` is for programs with their own loop.
 """
 
 import asyncio
@@ -55,15 +55,15 @@ async def serving(
     graceful_seconds: float = GRACEFUL_SECONDS,
     stopping: Stopping | None = None,
 ) -> AsyncGenerator[None]:
-    """Serve *application* through *backend* while the block runs; leaving it ends everything in order.
+    """Serve *application* through *backend* while the block runs; then shut down gracefully.
 
-    A block that is cancelled is left only when all that has happened.
+    Cancelling the block does not interrupt the shutdown.
 
     Args:
-        application: With `startup` and `shutdown`, both coroutines; without them they are left out.
-        sockets: Bound; those that do not listen yet do once the application has started. Closed at the end.
-        graceful_seconds: How long requests in flight may take once the block has ended.
-        stopping: More on how it ends, in place of *graceful_seconds*.
+        application: Its coroutine methods `startup` and `shutdown`, if it has them, are awaited.
+        sockets: Bound sockets. Those that do not listen yet do so after the startup. Closed at the end.
+        graceful_seconds: Timeout for requests in flight after the end of the block.
+        stopping: The full shutdown configuration, in place of *graceful_seconds*.
 
     Raises:
         StoppedEarly: `stopping.start` was set before the start was complete.
@@ -73,7 +73,7 @@ async def serving(
     sockets = list(sockets)
     try:
         if startup is not None:
-            await _unless_stopped(startup, stopping.start)
+            await _start_unless_stopped(startup, stopping.start)
         for each in sockets:
             if not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 each.listen(DEFAULT_BACKLOG)
@@ -109,17 +109,18 @@ async def run_until_stopped(
     is_renewal: Callable[[], bool] | None = None,
     single: "SingleProcess | None" = None,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP; return when everything has been ended in order.
+    """Serve until SIGTERM, SIGINT or SIGHUP; return after the shutdown.
 
-    A signal during the start ends that, too. A second one does not wait for what is in flight, a third one for nothing;
-    SIGHUP (a terminal that closes) never counts as one of these. Where it is ignored (`nohup`, workers) it stays so.
+    A signal during the start aborts the start. A second one aborts requests in flight, a third one kills the process;
+    SIGHUP (the terminal closes) does not count as a second or third one. If it is ignored (`nohup`, workers), it stays
+    ignored.
 
     Args:
-        drain_seconds: How long to go on after the signal, answering as before but with `Connection: close`.
-        on_ready: Called when the first request can be answered.
-        is_renewal: In a worker: asked at a signal whether another process takes its place. The parent decides when
-            there is enough, so a second signal changes nothing.
-        single: This process without a parent: SIGHUP is its renewal.
+        drain_seconds: Time to keep serving after the signal, with `Connection: close` in each response.
+        on_ready: Called when requests can be served.
+        is_renewal: In a worker: called at a signal; returns whether another process replaces this one. The parent
+            enforces the deadline, so a second signal has no effect.
+        single: In a process without a parent: SIGHUP starts its renewal.
     """
     end_quickly()
     stop = StopSignals(graceful_seconds, drain_seconds, is_renewal, single)
@@ -139,11 +140,11 @@ async def run_until_stopped(
 
 @contextlib.contextmanager
 def frozen_gc() -> Generator[None]:
-    """Leave all that is in memory now out of every garbage collection while the block runs.
+    """Exclude all objects that exist now from garbage collection while the block runs.
 
-    Modules, settings and mappers stay for as long as the process does. Without this the collector goes through all of
-    them again and again, some 30 ms each time in an application with a database, in which no request is answered: a
-    tenth of the CPU time, half of the 99th percentile (benchmarks/db.py).
+    Modules, settings and mappers live as long as the process. PERF: without this each full collection scans them, which
+    blocks an application with a database for some 30 ms: a tenth of the CPU time, half of the 99th percentile
+    (benchmarks/db.py).
     """
     gc.collect()
     gc.freeze()
@@ -166,20 +167,20 @@ async def serve(
     on_ready: Callable[[], None] | None = None,
     **arguments: Any,
 ) -> None:
-    """Serve *application* in the running loop until this call is cancelled, then end in order.
+    """Serve *application* in the running loop until this call is cancelled, then shut down gracefully.
 
-    For programs that have a loop and signal handlers of their own. No settings are read but what the
-    application itself reads; `arguments` reach the HTTP server.
+    For programs with their own loop and signal handlers. No settings are read except by the application.
 
     Args:
         application: An `Application`, or any other `HTTPServerConnectionDelegate`.
         sockets: Listening sockets, in place of *port* and *address*.
-        graceful_timeout: Seconds for requests in flight and background tasks at the end.
-        drain_seconds: How long to go on once the call is cancelled, for proxies to notice.
-        on_ready: Called when the first request can be answered.
+        graceful_timeout: Seconds for requests in flight and background tasks during the shutdown.
+        drain_seconds: Time to keep serving after the cancellation, so that proxies can notice.
+        on_ready: Called when requests can be served.
+        arguments: Passed to the HTTP server.
 
     Raises:
-        ConfigError: The application's `cookie_secret` is weak, the address cannot be listened on, or TLS cannot work.
+        ConfigError: The application's `cookie_secret` is weak, the address cannot be bound, or TLS is misconfigured.
     """
     if isinstance(application, Application):
         ConfigError.gather(application_secret_faults(application), code="TGA106")
@@ -187,7 +188,7 @@ async def serve(
     if sockets is None and unix_socket:
         unix = await anyio.to_thread.run_sync(functools.partial(UnixListener, unix_socket, backlog=DEFAULT_BACKLOG))
         sockets = [unix.socket]
-    elif sockets is None:  # a name server that does not answer must not hold a cancellation up
+    elif sockets is None:  # a name server that does not respond must not delay a cancellation
         sockets = await anyio.to_thread.run_sync(bind, port, address, abandon_on_cancel=True)
     try:
         backend = make_backend(application, http_server, **arguments)
@@ -200,8 +201,8 @@ async def serve(
             unix.remove()
 
 
-async def _unless_stopped(start: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
-    """Await `start()`, or give it up when *stop* is set.
+async def _start_unless_stopped(start: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+    """Await `start()`, or cancel it when *stop* is set.
 
     Raises:
         StoppedEarly: *stop* was set first.
@@ -218,7 +219,7 @@ async def _unless_stopped(start: Callable[[], Awaitable[object]], stop: asyncio.
 
 
 async def _end(application: object, backend: ServerBackend, stopping: Stopping) -> None:
-    """End in order, or at once when told to hurry."""
+    """Shut down gracefully; when `stopping.hurry` is set, abort the rest at once."""
     ending = asyncio.ensure_future(_end_in_order(application, backend, stopping))  # owned: awaited below in every case
     hurried = asyncio.ensure_future(stopping.hurry.wait())
     try:
@@ -235,7 +236,7 @@ async def _end(application: object, backend: ServerBackend, stopping: Stopping) 
 
 
 async def _end_in_order(application: Any, backend: ServerBackend, stopping: Stopping) -> None:
-    """Tell streams and sockets, let the proxies notice, then finish requests and after them background tasks."""
+    """Notify event streams, drain, close WebSockets, finish requests, then background tasks."""
     loop = asyncio.get_running_loop()
     if (is_stopping := getattr(application, "is_stopping", None)) is not None:
         is_stopping.set()
@@ -244,7 +245,7 @@ async def _end_in_order(application: Any, backend: ServerBackend, stopping: Stop
         await asyncio.sleep(stopping.drain_seconds)
     until = loop.time() + stopping.graceful_seconds
     if hasattr(application, "close_sockets"):
-        # An open WebSocket would be a request in flight for ever.
+        # An open WebSocket would be a request in flight without end.
         if stopping.is_renewal():
             application.close_sockets("The server is renewed.", SERVICE_RESTART)
         else:

@@ -1,11 +1,11 @@
-"""A server of one process: what its service manager hears of it, and how SIGHUP brings new code.
+"""A server of one process: notifications to the service manager, and code renewal by SIGHUP.
 
-    SIGHUP ─► a trial start of the code on disk, hooks included, beside the server
-               ├─ fails: one line says why; the code that runs goes on serving
-               └─ works: the server stops as at SIGTERM, its listening sockets stay open, the program is replaced (exec)
+    SIGHUP ─► a trial start of the code on disk, hooks included, in a second process
+               ├─ failure: the reason is logged; the running code continues to serve
+               └─ success: the server stops as at SIGTERM, listening sockets stay open, the program is replaced (exec)
 
-Nothing is refused meanwhile; new connections wait in the sockets until the new code accepts them. The process id stays.
-A SIGHUP that comes because the terminal has closed is a stop.
+No connection is refused: new ones wait in the backlog until the new code accepts them. The process id stays the same.
+A SIGHUP sent because the terminal has closed stops the server.
 """
 
 import asyncio
@@ -31,13 +31,14 @@ logger = logging.getLogger("torngas_aio.server")
 
 
 class SingleProcess:
-    """This process, which serves by itself.
+    """This process, a server without a parent process.
 
     Attributes:
-        is_renewed: The server stops because new code takes its place.
+        is_renewed: Whether the server stops in order to be replaced by new code.
 
     Args:
-        program: What is started in its place.
+        program: The program to run in its place.
+        sockets: The listening sockets to keep open.
     """
 
     def __init__(self, program: Program, sockets: Sequence[socket.socket]) -> None:
@@ -55,7 +56,7 @@ class SingleProcess:
     def __enter__(self) -> Self:
         self._handler = signal.getsignal(signal.SIGHUP)
         if self._handler != signal.SIG_IGN and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGHUP, _ignore)  # beneath the loop's: one that comes after that must not end it
+            signal.signal(signal.SIGHUP, _ignore)  # after the loop's handler is removed, SIGHUP must not kill us
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -63,19 +64,19 @@ class SingleProcess:
             signal.signal(signal.SIGHUP, self._handler)
 
     def on_ready(self) -> None:
-        """Tell the service manager, in the running loop, and go on telling it."""
+        """Notify the service manager, in the running loop, and start its watchdog notifications."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))  # see `replace`
         self._manager.ready("One process serves.")
         if self._manager.watchdog_seconds:
             self._feed_watchdog()
 
     def on_stopping(self) -> None:
-        """Tell the service manager that the server ends, unless new code takes its place."""
+        """Notify the service manager that the server stops, unless new code replaces it."""
         if not self.is_renewed:
             self._manager.stopping()
 
     def on_hangup(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> bool:
-        """Begin a renewal, in a signal handler; return False where the signal is a stop.
+        """Start a renewal, from a signal handler; return False if the signal means stop.
 
         Args:
             stop: Called in *loop* when the new code starts.
@@ -87,12 +88,12 @@ class SingleProcess:
         return True
 
     def give_up_renewal(self) -> bool:
-        """Let the stop that is under way be an end; return whether it was not one."""
+        """Turn a renewal in progress into a stop; return whether there was one."""
         was_renewed, self.is_renewed = self.is_renewed, False
         return was_renewed
 
     async def aclose(self) -> None:
-        """End a trial start that is under way."""
+        """Cancel a trial start in progress."""
         if self._trial is not None and not self._trial.done():
             self._trial.cancel()
             await asyncio.wait((self._trial,))
@@ -101,9 +102,9 @@ class SingleProcess:
         """Run the new code in this process; does not return.
 
         Raises:
-            OSError: The program is not there any more.
+            OSError: The program file no longer exists.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # the next one waits until there is a handler for it
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # pending until the new code installs a handler
         os.chdir(self._program.folder)
         environment = {**os.environ, **self._manager.hand_over(), **listening_variables(self._kept)}
         os.execve(self._program.command[0], list(self._program.command), environment)  # noqa: S606
@@ -134,5 +135,5 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 def _high_copy(sock: socket.socket) -> int:
-    """A descriptor of *sock* beyond those that socket activation uses."""
+    """Return a duplicate descriptor of *sock*, 64 or above: socket activation uses those from 3 on."""
     return fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 64)

@@ -1,8 +1,8 @@
-"""How a server ends: what signals mean at each moment, and how long the process then has.
+"""The shutdown of a server: the meaning of signals, and the deadlines that they set.
 
-first signal    drain, finish what is in flight      (during the start: the start is given up)
-second signal   requests in flight are cut off       third signal: the process ends
-SIGHUP          a renewal where there is one, else as a first signal
+first signal    drain, finish requests in flight     (during the start: abort the start)
+second signal   abort requests in flight             third signal: kill the process
+SIGHUP          renewal if supported, else as a first signal
 """
 
 import asyncio
@@ -35,32 +35,32 @@ logger = logging.getLogger("torngas_aio.server")
 
 GRACEFUL_SECONDS = 30.0
 SHUTDOWN_SECONDS = 60.0
-"""How long shutdown hooks and pools may take together, each also having its own limit."""
+"""Time limit of shutdown hooks and pools together; each also has its own."""
 
 HURRY_SECONDS = 10.0
-"""How long a start that is given up, or a stop that was asked for twice, may take."""
+"""Time limit for an aborted start, and for a shutdown after the second signal."""
 
 TURN_SECONDS = 1.0
-"""How often a loop that stops says that it turns."""
+"""Interval at which the loop resets the watchdog during a shutdown."""
 
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *(() if HANGUP is None else (HANGUP,)))
 
 
 class StoppedEarly(Exception):
-    """The stop came before the start was complete."""
+    """The server was stopped before the start was complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """How a server ends.
+    """The configuration and the events of a shutdown.
 
     Attributes:
-        graceful_seconds: How long requests in flight, and background tasks after them, may take.
-        drain_seconds: How long the server goes on as before, once it is told to stop, for proxies to notice.
-        start: Set: the start is given up.
-        hurry: Set: nothing is waited for any longer.
-        is_renewal: Whether another process takes this one's place: there is no drain, WebSockets get 1012.
+        graceful_seconds: Timeout of requests in flight and of background tasks after them.
+        drain_seconds: Time to keep serving after the stop signal, so that proxies can notice.
+        start: Set at the stop signal; during the start it aborts the start.
+        hurry: Set to abort requests in flight.
+        is_renewal: Returns whether another process replaces this one: no drain, WebSockets are closed with 1012.
     """
 
     graceful_seconds: float = GRACEFUL_SECONDS
@@ -71,16 +71,16 @@ class Stopping:
 
 
 class StopSignals:
-    """What signals do to a server.
+    """The reactions of a server to signals.
 
     Attributes:
-        stopping: What they lead to.
-        is_ready: The start is complete.
+        stopping: The shutdown that signals control.
+        is_ready: Whether the start is complete.
 
     Args:
-        graceful_seconds: As `Stopping`'s, and so is `drain_seconds`.
-        is_renewal: In a worker, None elsewhere: as `run_until_stopped`'s.
-        single: In a process without a parent: what a renewal is.
+        graceful_seconds: As in `Stopping`; also `drain_seconds`.
+        is_renewal: As in `run_until_stopped`; None unless in a worker.
+        single: This process, if it has no parent; None in a worker.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class StopSignals:
         self.stopping = Stopping(graceful_seconds, drain_seconds, is_renewal=is_renewal or self._is_renewed)
 
     async def wait(self) -> None:
-        """Return at the first signal, once it is known what it means."""
+        """Wait for the first signal that stops the server."""
         try:
             await self.stopping.start.wait()
         finally:
@@ -106,11 +106,11 @@ class StopSignals:
                 await self._single.aclose()
 
     def on_hangup(self) -> bool:
-        """Whether SIGHUP begins a renewal; False: it is a stop."""
+        """Start a renewal at SIGHUP; return False if the signal means stop."""
         return self._single is not None and self._single.on_hangup(self._loop, self._renew)
 
     def on_signal(self, number: int) -> None:
-        """Begin a stop, or hurry one."""
+        """Start a shutdown; at the second signal abort requests in flight."""
         name, start = signal.Signals(number).name, self.stopping.start
         if self._single is not None and self._single.give_up_renewal():
             logger.info("%s: the server ends instead of being renewed.", name)
@@ -122,7 +122,7 @@ class StopSignals:
             self.stopping.hurry.set()
 
     def deadline(self, signals: int) -> float:
-        """Return how many seconds the process has after so many signals."""
+        """Return the seconds until the process is killed, after the given number of signals."""
         if signals > 2 and not self._is_worker:
             return 0.0
         if not self.is_ready or (signals > 1 and not self._is_worker):
@@ -144,13 +144,13 @@ def on_signals(
     blocked_seconds: float,
     on_hangup: Callable[[], bool],
 ) -> Generator[None]:
-    """Call *handle* in the loop for each of SIGNALS while the block runs; only the main thread can.
+    """Call *handle* in the loop for each of SIGNALS while the block runs; does nothing outside the main thread.
 
     Args:
-        deadline: Asked at each signal, with the number of signals so far: seconds after which the process is ended if
-            the block has not.
-        blocked_seconds: The same from when the loop turned last, in a stop: it may block at any step of that.
-        on_hangup: Asked at SIGHUP: whether it is no stop, and has been dealt with.
+        deadline: Called at each signal with the number of signals so far; returns the seconds after which the process
+            is killed if the block has not ended.
+        blocked_seconds: Seconds after which the process is killed if the loop is blocked during the shutdown.
+        on_hangup: Called at SIGHUP; returns True if it handled the signal, False if the signal means stop.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -166,7 +166,7 @@ def on_signals(
         if number == HANGUP and (received or on_hangup()):
             return
         received.append(number)
-        # Not `loop.add_signal_handler`: a loop that is blocked calls no handlers, and could not be stopped.
+        # Not `loop.add_signal_handler`: a blocked loop calls no handlers, so the process could not be stopped.
         until = time.monotonic() + deadline(len(received))
         watch()
         loop.call_soon_threadsafe(handle, number)
@@ -177,7 +177,7 @@ def on_signals(
         watchdog.set_deadline(min(until - time.monotonic(), blocked_seconds))
 
     def turn() -> None:
-        with contextlib.suppress(OSError):  # the block, and with it the watchdog, may have ended meanwhile
+        with contextlib.suppress(OSError):  # the block may have ended, which closes the watchdog
             watch()
             loop.call_later(TURN_SECONDS, turn)
 

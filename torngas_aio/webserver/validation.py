@@ -1,12 +1,12 @@
-"""Faults that the services find in their settings: each configured one is made once, and nothing is connected.
+"""Validation of settings by the services themselves: each configured service is created once, without connecting.
 
-    CACHES                  the backend's constructor, and OPTIONS that it has not asked for
+    CACHES                  the backend's constructor, and OPTIONS that it did not read
     CHANNELS, JOBS          the backend's constructor
     TEMPLATE_CONFIG         the engine's loader
-    SESSION                 the session store's configuration, where SessionMiddleware is used
+    SESSION                 the session store's configuration, if SessionMiddleware is used
     DATABASE_CONNECTION     the databases' parser and their engines, SQLALCHEMY_CONFIGURATION included
 
-So there is one judge of each setting, the class that uses it.
+So each setting is validated only by the class that uses it.
 """
 
 import logging
@@ -27,14 +27,14 @@ logger = logging.getLogger("torngas_aio.server")
 
 CACHE_PACKAGE = "torngas_aio.cache."
 EVERYWHERE = frozenset({"MAX_ENTRIES", "CULL_FREQUENCY"})
-"""OPTIONS that may stay when one cache is exchanged for another, as in Django."""
+"""OPTIONS that every backend accepts, so that backends can be exchanged, as in Django."""
 
 
 def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[Fault], list[str]]:
     """Return the faults and the cautions of caches, templates, databases, channels and jobs.
 
     Args:
-        faults: What is known already: a setting that is blamed there is left out.
+        faults: Known faults; their settings are not checked again.
     """
     found: list[Fault] = []
     cautions: list[str] = []
@@ -53,16 +53,16 @@ def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[
             cautions += step()
         except ConfigError as exc:
             found += exc.faults
-        except Exception as exc:  # noqa: BLE001  a boundary: a library's own check, or code of the project's
+        except Exception as exc:  # noqa: BLE001  a boundary: checks of a library, or the project's code
             found.append(raised_fault(exc, path, _CODES.get(path, "TGA401")))
     return found, cautions
 
 
 def raised_fault(error: Exception, path: str, code: str) -> Fault:
-    """Return the fault for *error*, which using the setting *path* has raised.
+    """Return a fault for *error*, raised when the setting *path* was used.
 
     Args:
-        code: That of the setting, where no code of the project's took part.
+        code: The fault's code, unless the error is in the project's code.
     """
     logger.debug("%s could not be used.", path, exc_info=error)
     mine = bool(place_of(error))
@@ -101,7 +101,7 @@ def _try_databases(settings: Settings) -> list[str]:
 
 
 def _try_backends(settings: Settings, name: str, maker: str) -> list[str]:
-    """Make each backend of the setting *name* that is not a default; *maker* is the path of what makes one."""
+    """Create each backend of the setting *name* that differs from the default; *maker* is a factory's dotted path."""
     entries, defaults = getattr(settings, name), getattr(global_settings, name)
     faults: list[Any] = []
     for alias, entry in entries.items():
@@ -118,7 +118,7 @@ def _try_backends(settings: Settings, name: str, maker: str) -> list[str]:
 
 
 def _aliases(settings: Settings) -> Iterator[str]:
-    """The aliases that the project has configured or uses; the other defaults need no library."""
+    """Yield the aliases that the project configures or uses; unused defaults may lack their libraries."""
     for alias, entry in section(settings.as_dict(), "CACHES").items():
         if entry != global_settings.CACHES.get(alias) or alias == _session_alias(settings):
             yield alias
@@ -136,37 +136,37 @@ def _try_cache(settings: Settings, alias: str) -> list[str]:
     entry = settings.CACHES[alias]
     path = f"CACHES[{alias!r}]['BACKEND']"
     kind = imported(path, entry["BACKEND"])
-    wanting = _wants_cache(settings, alias)
-    if wanting and hasattr(kind, "close") and not (isinstance(kind, type) and issubclass(kind, BaseCache)):
+    user = _cache_user(settings, alias)
+    if user and hasattr(kind, "close") and not (isinstance(kind, type) and issubclass(kind, BaseCache)):
         raise ConfigError(
-            f"{path} = {entry['BACKEND']!r}: {wanting} needs a cache, and this is none (it does not inherit "
+            f"{path} = {entry['BACKEND']!r}: {user} needs a cache, and this is none (it does not inherit "
             "from torngas_aio.cache.backends.base.BaseCache). Name a cache, such as "
             "'torngas_aio.cache.backends.rediscache.RedisCache', and give this one an alias of its own.",
             code="TGA401",
         )
-    if not hasattr(kind, "close") or kind.__module__.startswith(CACHE_PACKAGE):  # another may connect when it is made
-        asked = _AskedFor(entry.get("OPTIONS") or {})
-        make_cache(alias, {**entry, "OPTIONS": asked})
-        ConfigError.gather(asked.unknown(f"CACHES[{alias!r}]['OPTIONS']"), code="TGA102")
+    if not hasattr(kind, "close") or kind.__module__.startswith(CACHE_PACKAGE):  # others may connect when created
+        options = _TrackedOptions(entry.get("OPTIONS") or {})
+        make_cache(alias, {**entry, "OPTIONS": options})
+        ConfigError.gather(options.unknown(f"CACHES[{alias!r}]['OPTIONS']"), code="TGA102")
     return []
 
 
-def _wants_cache(settings: Settings, alias: str) -> str:
-    """Who uses *alias* as a cache, as the subject of a sentence; empty where nothing of ours does."""
+def _cache_user(settings: Settings, alias: str) -> str:
+    """Return the name of the part that uses *alias* as a cache, for a message; "" if none does."""
     if alias == "default":
         return "`torngas_aio.cache.cache`"
     return "SessionMiddleware" if alias == _session_alias(settings) else ""
 
 
-class _AskedFor(Mapping[str, Any]):
-    """OPTIONS that remember which keys their backend has asked for."""
+class _TrackedOptions(Mapping[str, Any]):
+    """OPTIONS that record which keys their backend reads."""
 
     def __init__(self, options: Mapping[str, object]) -> None:
         self._options = options
-        self._asked: set[str] = set()
+        self._read: set[str] = set()
 
     def __getitem__(self, key: str) -> Any:
-        self._asked.add(key)
+        self._read.add(key)
         return self._options[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -176,8 +176,8 @@ class _AskedFor(Mapping[str, Any]):
         return len(self._options)
 
     def unknown(self, path: str) -> Iterator[str]:
-        """Yield a fault for each key that was not asked for."""
-        known = self._asked | EVERYWHERE
+        """Yield a fault for each key that was not read."""
+        known = self._read | EVERYWHERE
         for key in self._options:
             if key not in known:
                 hint = did_you_mean(str(key).upper(), known, f" Known are {', '.join(sorted(known))}.")
