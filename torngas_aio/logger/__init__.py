@@ -1,15 +1,15 @@
-"""Loggers, files that several processes share, and their settings.
+"""Loggers, log files shared by several processes, and their configuration.
 
-    syslogger ─┐                     format here, append to a buffer ──► thread ──► SharedLogFile
-    access_    ├─ loggers ─ handlers ┤                                             stderr
-    info_      │                     └ full buffer: a thread waits, the loop waits briefly, then drops and counts
+    syslogger ─┐                     format in the caller, append to a buffer ──► thread ──► SharedLogFile
+    access_    ├─ loggers ─ handlers ┤                                                      stderr
+    info_      │                     └ full buffer: a thread waits; an event loop waits briefly, then drops and counts
     trace_     ┘
 
-    loggers.py      named loggers, ids     handlers.py    what `logging` sees
+    loggers.py      named loggers, ids     handlers.py    handlers for `logging`
     setup.py        LOGGING and --log_*    background.py  the buffer and its thread
-    formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes, and when it is rotated
-    direct.py       lines without a record outages.py     one line a second for what is down
-    client.py       torngas 1.8's place of `SysLogger`
+    formatters.py   lines, colours, JSON   sharedfile.py  a file shared by processes, and its rotation
+    direct.py       lines without a record outages.py     rate-limited lines about outages
+    client.py       `SysLogger` at its import path in torngas 1.8
 
 Begin with `init_logging`.
 """

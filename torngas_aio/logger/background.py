@@ -1,8 +1,8 @@
-"""Lines that a thread writes in batches: the caller only appends to a buffer.
+"""Background writing: the caller appends lines to a buffer, and a thread writes them in batches.
 
 put ──► buffer ── every 50 ms; at once for errors, a flush and a full batch ──► thread ──► write(whole lines)
-          full: a thread waits; an event loop waits 10 ms a line and 100 ms a second, then lines are dropped
-          write fails: its errors go to stderr, which is told when the log is written again, and what was lost
+          full: a thread waits; an event loop waits at most 10 ms a line and 100 ms a second, then lines are dropped
+          write fails: lines of level ERROR go to stderr, and so do a report of the failure and one of the recovery
 """
 
 import asyncio
@@ -18,55 +18,55 @@ from collections.abc import Callable
 
 from torngas_aio.logger.formatters import LineFormatter
 
-__all__ = ["FLUSH_SECONDS", "MAX_BUFFER_BYTES", "BackgroundWriter", "encode_line", "lost_lines", "tell_stderr_in"]
+__all__ = ["FLUSH_SECONDS", "MAX_BUFFER_BYTES", "BackgroundWriter", "encode_line", "lost_lines", "set_stderr_formatter"]
 
 MAX_BUFFER_BYTES = 64 * 1024 * 1024
 BATCH_BYTES = 256 * 1024
-"""Bytes after which a batch is full. Copying more at once would hold the interpreter's lock too long."""
+"""Size of a full batch. Copying more at once would hold the GIL too long."""
 
 GATHER_SECONDS = 0.05
 LOOP_WAIT_SECONDS = 0.01
 LOOP_WAIT_SECONDS_PER_SECOND = 0.1
 FLUSH_SECONDS = 5.0
-COMPLAIN_SECONDS = 60.0
-"""Pause between two mentions on stderr of a sink that fails."""
+REPORT_SECONDS = 60.0
+"""Shortest interval between reports on stderr that writing fails."""
 
-GRAVE_LINES = 1000
-"""How many lines of level ERROR and above are kept, for stderr, until their batch is written."""
+MAX_ERROR_LINES = 1000
+"""Most lines of level ERROR and above that are kept for stderr until their batch is written."""
 
 Write = Callable[[bytes], None]
 
 lost_lines: Counter[str] = Counter()
-"""How many lines this process has lost, by why: "buffer full" or "not written"."""
+"""Number of lines that this process has lost, by reason: "buffer full" or "not written"."""
 
 _stderr_formatter: logging.Formatter = LineFormatter()
 
 
-def tell_stderr_in(formatter: logging.Formatter) -> None:
-    """Have *formatter* write what is told on stderr about logs that fail."""
+def set_stderr_formatter(formatter: logging.Formatter) -> None:
+    """Use *formatter* for reports on stderr about failing logs."""
     global _stderr_formatter  # noqa: PLW0603  one stderr
     _stderr_formatter = formatter
 
 
 def encode_line(line: str) -> bytes:
-    """Return *line* with its end in UTF-8; what cannot be encoded is written out."""
+    """Return *line* and a line feed in UTF-8; characters that cannot be encoded become backslash escapes."""
     return f"{line}\n".encode("utf-8", "backslashreplace")
 
 
 class BackgroundWriter:
-    """Passes lines to *write* in their order, from a thread that starts with the first line.
+    """A buffer whose thread passes lines to *write* in order; the thread starts with the first line.
 
-    A forked child starts with an empty buffer and a thread of its own. After `close` the caller writes.
+    A forked child starts with an empty buffer and its own thread. After `close` the caller writes.
 
     Attributes:
-        dropped: Lines that were dropped because the buffer was full, since the start.
-        failed: Lines that *write* raised on, since the start.
+        dropped: Number of lines dropped since the start because the buffer was full.
+        failed: Number of lines lost since the start because *write* raised.
 
     Args:
         write: Called with whole lines; may block.
-        max_bytes: Size of the buffer. Lines of level ERROR and above are dropped at twice this size only.
-        note: Makes a line of this log of a text.
-        is_stderr: The lines go to stderr themselves.
+        max_bytes: Size of the buffer. Lines of level ERROR and above are only dropped at twice this size.
+        note: Formats a text as a line of this log.
+        is_stderr: Whether *write* writes to stderr.
     """
 
     def __init__(
@@ -83,34 +83,37 @@ class BackgroundWriter:
         self._max_bytes = max_bytes
         self._note = note
         self.dropped = 0
-        self.failed = self._lost = 0  # the second since the last line that was written
+        self.failed = self._lost = 0  # `_lost`: since the last successful write
         self._is_stderr = is_stderr
-        self._complained_at = -COMPLAIN_SECONDS
+        self._reported_at = -REPORT_SECONDS
         self._is_closed = False
         self.reset()
         _writers.add(self)
 
     def reset(self) -> None:
-        """Begin with an empty buffer and no thread, as in a child of a fork."""
+        """Empty the buffer and forget the thread, as in a forked child."""
         self._lock = threading.RLock()  # RLock: a signal handler or a `__del__` may log while `put` holds it
         self._arrived = threading.Condition(self._lock)
         self._written = threading.Condition(self._lock)
         self._batches = [bytearray()]
-        self._grave: deque[bytes] = deque(maxlen=GRAVE_LINES)
-        self._bytes_in = self._bytes_out = 0  # since the start; the difference is waiting
+        self._error_lines: deque[bytes] = deque(maxlen=MAX_ERROR_LINES)
+        self._bytes_in = self._bytes_out = 0  # since the start; the difference is buffered
         self._unnoted = 0
         self._is_idle = self._is_urgent = False
         self._thread: threading.Thread | None = None
 
     def put(self, line: str, level: int = logging.INFO) -> bool:
-        """Append *line*; as `put_data`."""
+        """Append *line*, as `put_data`."""
         return self.put_data(encode_line(line), level)
 
     def put_data(self, data: bytes, level: int = logging.INFO, count: int = 1) -> bool:
-        """Append *count* lines as `encode_line` gives them, of *level* at most; return whether they were taken.
+        """Append *count* lines encoded by `encode_line`; return False if they were dropped.
 
-        When the buffer is full, a thread waits for space without limit. A thread that runs an event loop waits at
-        most 10 ms, and 100 ms in a second.
+        If the buffer is full, a thread waits for space without limit; a thread with a running event loop waits at most
+        10 ms, and at most 100 ms a second.
+
+        Args:
+            level: The highest level among the lines.
         """
         size = len(data)
         with self._lock:
@@ -122,26 +125,26 @@ class BackgroundWriter:
             batch = self._batches[-1]
             batch += data
             self._bytes_in += size
-            is_full, is_grave = len(batch) >= BATCH_BYTES, level >= logging.ERROR
-            if is_grave:
-                self._grave.append(data)
+            is_full, is_error = len(batch) >= BATCH_BYTES, level >= logging.ERROR
+            if is_error:
+                self._error_lines.append(data)
             if is_full:
                 self._batches.append(bytearray())
             if self._thread is None:
                 self._start()
-            if self._is_idle or is_full or is_grave:
-                self._wake(is_urgent=is_full or is_grave)
+            if self._is_idle or is_full or is_error:
+                self._wake(is_urgent=is_full or is_error)
         return True
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until every line put so far is written; return False when that took more than *seconds*."""
+        """Wait until all lines put so far are written; return False after *seconds*."""
         with self._lock:
             target = self._bytes_in
             self._wake()
             return self._written.wait_for(lambda: self._bytes_out >= target, seconds if self._thread else 0)
 
     def close(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Write what waits and end the thread; return False when not all was written after *seconds*."""
+        """Write the buffered lines and end the thread; return False if some are not written after *seconds*."""
         with self._lock:
             self._is_closed = True
             thread, self._thread = self._thread, None
@@ -151,14 +154,14 @@ class BackgroundWriter:
             return True
         thread.join(seconds)
         if self._lost:
-            self._tell(
+            self._report(
                 logging.ERROR, f"The log {self._name} ends without {self._lost} lines: they could not be written."
             )
         return self._bytes_out == self._bytes_in
 
     def _fits(self, size: int, level: int) -> bool:
-        """Wait for space, as long as the calling thread may; called with the lock held."""
-        if self._thread is threading.current_thread():  # it would wait for itself
+        """Wait for space, as long as the calling thread may; the caller holds the lock."""
+        if self._thread is threading.current_thread():  # would deadlock
             return False
         limit = self._max_bytes if level < logging.ERROR else 2 * self._max_bytes
 
@@ -182,7 +185,7 @@ class BackgroundWriter:
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name=f"log-writer {self._name}", daemon=True)
-        with contextlib.suppress(RuntimeError):  # the interpreter is ending: no new threads
+        with contextlib.suppress(RuntimeError):  # interpreter shutdown: no new threads
             if not self._is_closed:
                 thread.start()
                 self._thread = thread
@@ -199,8 +202,8 @@ class BackgroundWriter:
                     self._arrived.wait_for(lambda: not self._is_idle)
                     self._gather()
                 is_running = self._thread is threading.current_thread()
-                batches, grave = self._take()
-            self._write_out(batches, grave)
+                batches, error_lines = self._take()
+            self._write_out(batches, error_lines)
 
     def _gather(self) -> None:
         self._arrived.wait_for(lambda: self._is_urgent, GATHER_SECONDS)
@@ -208,15 +211,15 @@ class BackgroundWriter:
 
     def _take(self) -> tuple[list[bytearray], list[bytes]]:
         batches, self._batches = self._batches, [bytearray()]
-        grave = list(self._grave)
-        self._grave.clear()
-        return batches, grave
+        error_lines = list(self._error_lines)
+        self._error_lines.clear()
+        return batches, error_lines
 
-    def _write_out(self, batches: list[bytearray], grave: list[bytes]) -> None:
+    def _write_out(self, batches: list[bytearray], error_lines: list[bytes]) -> None:
         for batch in filter(None, batches):
             if not self._try_to_write(bytes(batch)):
-                self._save(grave)
-                grave = []
+                self._rescue(error_lines)
+                error_lines = []
             with self._lock:
                 self._bytes_out += len(batch)
                 count, self._unnoted = self._unnoted, 0
@@ -234,43 +237,43 @@ class BackgroundWriter:
                 self._write(encode_line(note) + data)
             else:
                 self._write(data)
-        except Exception as exc:  # noqa: BLE001  # the log itself cannot be told
+        except Exception as exc:  # noqa: BLE001  # a boundary: a failure of the log cannot be logged to it
             lines = data.count(b"\n")
             self.failed += lines
             self._lost += lines
             lost_lines["not written"] += lines
-            self._complain(exc)
+            self._report_failure(exc)
             return False
         if lost:
             self._lost = 0
-            self._complained_at = -COMPLAIN_SECONDS
-            self._tell(logging.WARNING, f"The log {self._name} is written again; {lost} lines were lost.")
+            self._reported_at = -REPORT_SECONDS
+            self._report(logging.WARNING, f"The log {self._name} is written again; {lost} lines were lost.")
         return True
 
-    def _complain(self, exc: Exception) -> None:
+    def _report_failure(self, exc: Exception) -> None:
         now = time.monotonic()
-        if now - self._complained_at >= COMPLAIN_SECONDS:
-            self._complained_at = now
-            self._tell(logging.ERROR, f"Writing the log {self._name} failed, {self._lost} lines so far: {exc!r}")
+        if now - self._reported_at >= REPORT_SECONDS:
+            self._reported_at = now
+            self._report(logging.ERROR, f"Writing the log {self._name} failed, {self._lost} lines so far: {exc!r}")
 
-    def _save(self, grave: list[bytes]) -> None:
+    def _rescue(self, error_lines: list[bytes]) -> None:
         if not self._is_stderr:
-            _to_stderr(b"".join(grave).decode())
+            _to_stderr(b"".join(error_lines).decode())
 
-    def _tell(self, level: int, text: str) -> None:
+    def _report(self, level: int, text: str) -> None:
         record = logging.LogRecord(__name__, level, __file__, 0, text, None, None)
         _to_stderr(f"{_stderr_formatter.format(record)}\n")
 
 
 def _to_stderr(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # stderr may be what failed, or closed
+    with contextlib.suppress(OSError, ValueError):  # stderr may be the failing stream, or closed
         if sys.stderr is not None:
             sys.stderr.write(text)
             sys.stderr.flush()
 
 
 class _LoopPatience:
-    """The time that event loops may still wait for full buffers, over all writers of the process."""
+    """The time budget of event loops for waiting on full buffers, shared by all writers of the process."""
 
     spent = 0.0
     _since = 0.0

@@ -1,4 +1,4 @@
-"""Where torngas 1.8 kept `SysLogger`, and the names of its loggers."""
+"""`SysLogger` and logger names, at their import path in torngas 1.8."""
 
 from torngas_aio.logger.loggers import SysLogger, access_logger, info_logger, syslogger, trace_logger
 

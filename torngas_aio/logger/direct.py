@@ -1,8 +1,8 @@
-"""Lines of one logger written without a `LogRecord`, as long as that makes no difference.
+"""Log lines written without a `LogRecord`, if the result is the same.
 
-write ── is `logging` as it was when it was looked at? ── yes: gather ── the turn ends: text for each format
-                                                          no:  look again                  ──► BackgroundWriter
-      ── a handler, filter, formatter, level, factory or patch of the project's? ──► False: make a record
+write ── is the configuration of `logging` unchanged? ── yes: collect; at the end of the iteration format ──► writer
+                                                         no:  check it again
+      ── handlers, filters, formatters, levels, factories or patches of the project? ──► False: caller makes a record
 """
 
 import asyncio
@@ -47,21 +47,21 @@ _factory_of = logging.getLogRecordFactory
 
 
 class _Decision(NamedTuple):
-    """How lines are written, and what that depends on.
+    """A decision on how to write lines, and the configuration that it depends on.
 
     Attributes:
-        checks: Functions that read attributes, of what, and what they read at the decision.
-        targets: Empty where a record has to be made.
-        names_id: Whether a format names the request's id.
+        checks: Triples: a function that reads attributes, its argument, and its result at the time of the decision.
+        targets: Formatters and writers; empty if a record is needed.
+        names_id: Whether a format contains the request id.
     """
 
-    checks: tuple[_Check, ...] = ((bool, False, True),)  # never holds: nothing is decided yet
+    checks: tuple[_Check, ...] = ((bool, False, True),)  # always fails, so that the first line makes a decision
     targets: tuple[tuple[LineFormatter, BackgroundWriter], ...] = ()
     names_id: bool = False
 
 
-class _Gathered(threading.local):
-    """Lines of one thread's loop that are written when its turn ends."""
+class _Collected(threading.local):
+    """Lines of one thread, written at the end of its loop's iteration."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -69,62 +69,62 @@ class _Gathered(threading.local):
 
 
 class DirectLines:
-    """Writes lines of *logger*, with the text that `logging` would give them."""
+    """A writer of lines of *logger*, with the same text as through `logging`."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._decision = _Decision()
-        self._gathered = _Gathered()
+        self._collected = _Collected()
         _instances.add(self)
 
     def write(self, level: int, message: _Message, place: _Place) -> bool:
-        """Write one line; the logger is enabled for *level*. In a loop, the lines of a turn are written at its end.
+        """Write one line, for a *level* that the logger is enabled for.
 
-        What `logging` is like is looked at for the first of them. PERF: what each line takes is in the processor's
-        caches then: -1 to -2 us (benchmarks, access-log and delivered).
+        In an event loop the lines of one iteration are written together, at its end; the configuration of `logging` is
+        checked for the first. PERF: fewer cache misses, -1 to -2 us a line (benchmarks, access-log and delivered).
 
         Args:
-            message: The text, or what makes it, which is called at the end of the turn.
-            place: Path, line and function that a record would name.
+            message: The text, or a function that returns it, called at the end of the loop iteration.
+            place: Path, line and function, as in a record.
 
         Returns:
-            Whether it is written; where not, `logging` has to be given a record.
+            False if the caller has to pass a record to `logging` instead.
         """
-        gathered = self._gathered
+        collected = self._collected
         loop = _running_loop()
-        if not gathered.lines or loop is not gathered.loop:
-            self.flush()  # of a loop that has ended
+        if not collected.lines or loop is not collected.loop:
+            self.flush()  # lines of a loop that has ended
             if not self._is_direct():
                 return False
-            gathered.loop = loop
+            collected.loop = loop
             if loop is not None:
                 loop.call_soon(self.flush)
-        gathered.lines.append((level, message, place, current_request() or carried_request_id(), time.time()))
+        collected.lines.append((level, message, place, current_request() or carried_request_id(), time.time()))
         if loop is None:
             self.flush()
         return True
 
     def flush(self) -> None:
-        """Write what this thread has gathered."""
-        gathered = self._gathered
-        lines, gathered.lines, gathered.loop = gathered.lines, [], None
+        """Write the lines collected in this thread."""
+        collected = self._collected
+        lines, collected.lines, collected.loop = collected.lines, [], None
         if not lines:
             return
         texts = [_text_of(message) for _, message, *_ in lines]
         names_id = self._decision.names_id
-        ids = [_id_of(asked) if names_id else "-" for *_, asked, _ in lines]
+        ids = [_id_of(source) if names_id else "-" for *_, source, _ in lines]
         worst = max(level for level, *_ in lines)
         for formatter, writer in self._decision.targets:
-            written = list(map(partial(_written, self._logger.name, formatter), lines, texts, ids))
+            written = list(map(partial(_format_line, self._logger.name, formatter), lines, texts, ids))
             if worst < logging.ERROR:
                 writer.put_data(encode_line("\n".join(written)), worst, len(written))
-            else:  # those are never kept waiting, and dropped last
+            else:  # lines of level ERROR are written at once and dropped last
                 for (level, *_), text in zip(lines, written, strict=True):
                     writer.put_data(encode_line(text), level)
 
     def forget(self) -> None:
-        """Drop what was gathered: in a child of a fork, whose parent writes it."""
-        self._gathered.lines = []
+        """Drop the collected lines, in a forked child; the parent writes them."""
+        self._collected.lines = []
 
     def _is_direct(self) -> bool:
         for read, owner, expected in self._decision.checks:
@@ -138,11 +138,11 @@ def _text_of(message: _Message) -> str:
     return message if isinstance(message, str) else message()
 
 
-def _id_of(asked: HTTPServerRequest | str | None) -> str:
-    return asked or "-" if asked is None or isinstance(asked, str) else request_id_of(asked)
+def _id_of(source: HTTPServerRequest | str | None) -> str:
+    return source or "-" if source is None or isinstance(source, str) else request_id_of(source)
 
 
-def _written(name: str, formatter: LineFormatter, line: _Line, message: str, request_id: str) -> str:
+def _format_line(name: str, formatter: LineFormatter, line: _Line, message: str, request_id: str) -> str:
     level, _, place, _, created = line
     filled, pick = _filled(formatter.template, name, level, logging.getLevelName(level), place)
     text: str = filled % pick((message, request_id, formatter.time_text(created)))
@@ -150,7 +150,7 @@ def _written(name: str, formatter: LineFormatter, line: _Line, message: str, req
 
 
 def flush_lines() -> None:
-    """Write what this thread has gathered, of every logger."""
+    """Write the lines collected in this thread, of all loggers."""
     for lines in list(_instances):
         lines.flush()
 
@@ -173,14 +173,14 @@ if hasattr(os, "register_at_fork"):
 
 
 def _decide(logger: logging.Logger) -> _Decision:
-    checks: list[_Check] = [(_of_logger, logger, _copied(_of_logger(logger)))]
+    checks: list[_Check] = [(_of_logger, logger, _copy(_of_logger(logger)))]
     handlers = list(logger.handlers)
     above = logger
     while above.propagate and above.parent is not None:
         above = above.parent
-        checks.append((_of_parent, above, _copied(_of_parent(above))))
+        checks.append((_of_parent, above, _copy(_of_parent(above))))
         handlers += above.handlers
-    checks += ((_of_handler, handler, _copied(_of_handler(handler))) for handler in handlers)
+    checks += ((_of_handler, handler, _copy(_of_handler(handler))) for handler in handlers)
     is_direct = not logger.filters and _is_unpatched(logger) and all(map(_is_plain, handlers))
     if not is_direct:
         return _Decision(tuple(checks))
@@ -189,18 +189,18 @@ def _decide(logger: logging.Logger) -> _Decision:
     return _Decision(tuple(checks), tuple(targets), names_id)
 
 
-def _copied(values: tuple[object, ...]) -> tuple[object, ...]:
+def _copy(values: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(list(value) if is_list(value) else value for value in values)
 
 
 def _is_unpatched(logger: logging.Logger) -> bool:
-    """Whether the methods that a record goes through are `logging`'s own; tools that collect errors replace them."""
+    """Return whether the logger's methods are those of `logging`; error tracking tools replace them."""
     functions = (getattr(getattr(logger, name), "__func__", None) for name in _METHODS)
     return all(getattr(function, "__globals__", None) is vars(logging) for function in functions)
 
 
 def _is_plain(handler: logging.Handler) -> bool:
-    """Whether *handler* writes each line that it gets, in a format that needs no record."""
+    """Return whether *handler* writes every line that it gets, in a format that needs no record."""
     if type(handler) not in _HANDLERS or handler.level or handler.filters or getattr(handler, "writer", None) is None:
         return False
     formatter = handler.formatter
@@ -222,10 +222,10 @@ def _takes_fields(formatter: LineFormatter) -> bool:
 def _filled(
     template: str, name: str, level: int, level_name: str, place: _Place
 ) -> tuple[str, Callable[[tuple[str, ...]], object]]:
-    """Return the format *template* with all in it that is the same for each line from *place*.
+    """Return the format *template* with all fields filled in that are constant for *place*.
 
-    PERF: the rest is filled in by position, not by name (-0.1 us a line): with what the function that is returned as
-    well makes of the values of `_VARIABLES`.
+    Also returns a function that selects the remaining values from those of `_VARIABLES`. PERF: they are filled in by
+    position, not by name: -0.1 us a line.
     """
     path, line, function = place
     record = vars(logging.LogRecord(name, level, path, line, "", None, None, function)) | {"levelname": level_name}

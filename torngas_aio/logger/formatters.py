@@ -1,10 +1,10 @@
-"""A record as a line: of text, in colour on a terminal, or of JSON.
+"""Formatters of log records: text, in colour on a terminal, or JSON.
 
     text   [W 2026-11-22 21:51:06.123 4f2a… torngas_aio.infolog orders:12] message
     json   {"time": "…Z", "level": "WARNING", "logger": …, "message": …, "request_id": …, …}
 
-Whatever the record holds, it stays one line and cannot speak to a terminal: control characters are written
-out. Only a traceback has further lines, each indented.
+Control characters are escaped, so a message is always one line and cannot send terminal commands. Only a traceback has
+further lines, each indented.
 """
 
 import json
@@ -24,31 +24,31 @@ DEFAULT_FORMAT = "[%(levelname).1s %(asctime)s %(request_id)s %(name)s %(module)
 _TRACE_FIELDS = ("trace_id", "span_id")
 _COLOURS = {"DEBUG": "34", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _HEAD = re.compile(r"\[.*?\](?= |$)|^")
-# JSON's own escapes cover C0; these are left over, and DEL.
+# JSON escapes C0 controls only; these are the others, and DEL.
 _STILL_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "taskName"}
 
 
 field_sources: list[Callable[[], Mapping[str, str]]] = []
-"""Functions that are asked, where a line is logged, for further fields of it, such as `trace_id` and `span_id`."""
+"""Functions, called for each line, that return additional fields such as `trace_id` and `span_id`."""
 
 
 def line_fields() -> dict[str, str]:
-    """Return the further fields of a line that is logged here."""
+    """Return the additional fields of a line logged in the current context."""
     return {name: value for source in field_sources for name, value in source().items()}
 
 
 class LineFormatter(logging.Formatter):
-    """Text lines after a `%`-format, which may name `%(request_id)s` besides what `logging` knows.
+    """A formatter of text lines by a `%`-format, which may contain `%(request_id)s` besides the fields of `logging`.
 
-    With traces `%(trace_id)s` and `%(span_id)s` as well, which are "-" outside of a traced request.
+    With traces also `%(trace_id)s` and `%(span_id)s`, which are "-" outside a traced request.
 
     Attributes:
         template: The format.
-        fields: The names in it.
+        fields: The names of its fields.
 
     Args:
-        is_coloured: Colour the head of each line by its level.
+        is_coloured: Colour the start of each line by its level.
     """
 
     default_msec_format = "%s.%03d"
@@ -62,11 +62,11 @@ class LineFormatter(logging.Formatter):
         self._names_id = "request_id" in self.fields
         self._names_trace = not self.fields.isdisjoint(_TRACE_FIELDS)
         self._uses_time = self.usesTime()
-        self._moment: tuple[int | None, str] = None, ""  # the last line's second, and how it is written
-        self._last = -1, ""  # the same of the last direct line's millisecond
+        self._moment: tuple[int | None, str] = None, ""  # second of the last line, and its text
+        self._last = -1, ""  # millisecond of the last direct line, and its text
 
     def format(self, record: logging.LogRecord) -> str:
-        # PERF: what the format does not name is not made: -6 us a line of the access log
+        # PERF: fields that the format does not contain are not computed: -6 us a line of the access log
         line = record.message = record.getMessage()
         if self._names_id:
             record.request_id = getattr(record, "request_id", None) or current_request_id() or "-"
@@ -85,9 +85,9 @@ class LineFormatter(logging.Formatter):
         return line
 
     def time_text(self, created: float) -> str:
-        """Return the `asctime` of a record that was made at *created*; "" where the format does not name it."""
+        """Return the `asctime` for a record created at *created*; "" if the format does not contain it."""
         millisecond = int(created * 1000)
-        if millisecond != self._last[0]:  # PERF: written once a millisecond: -0.2 us a line
+        if millisecond != self._last[0]:  # PERF: formatted once a millisecond: -0.2 us a line
             text = self._time_text(created, created % 1 * 1000) if self._uses_time else ""
             self._last = millisecond, text
         return self._last[1]
@@ -100,7 +100,7 @@ class LineFormatter(logging.Formatter):
     def _time_text(self, created: float, milliseconds: float) -> str:
         second, text = self._moment
         if second != int(created):
-            # PERF: written once a second: -2 us a line
+            # PERF: formatted once a second: -2 us a line
             second = int(created)
             text = time.strftime(self.datefmt or self.default_time_format, self.converter(second))
             self._moment = second, text
@@ -110,7 +110,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what was passed as `extra` is in it under its own names."""
+    """A formatter of one JSON object a line, which includes the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         found: dict[str, object] = {
@@ -133,7 +133,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def make_formatter(fmt: str | None, *, is_coloured: bool = False) -> logging.Formatter:
-    """Return the formatter that a setting means: `'json'`, a `%`-format, or None for the default."""
+    """Return the formatter for a setting: `'json'`, a `%`-format, or None for the default."""
     if fmt == "json":
         return JsonFormatter()
     return LineFormatter(fmt or DEFAULT_FORMAT, is_coloured=is_coloured)

@@ -1,4 +1,4 @@
-"""What `logging` sees: handlers that format in the caller's context and write from a thread of their own."""
+"""Handlers for `logging` that format in the caller's context and write from a background thread."""
 
 import logging
 import os
@@ -12,17 +12,17 @@ from torngas_aio.logger.sharedfile import Period, SharedLogFile
 
 __all__ = ["BackgroundHandler", "BackgroundStreamHandler", "ProcessLogTimedFileHandler"]
 
-_stream_lock = threading.Lock()  # several handlers, each with its thread, share stderr
+_stream_lock = threading.Lock()  # the threads of several handlers share stderr
 
 
 FORK_WAIT_SECONDS = 0.5
 
 
 class _Fork:
-    """Lets no thread be inside `stream.write` at a fork: the child's copy of the stream would stay locked forever."""
+    """Fork hooks that keep threads out of `stream.write`: the child's copy of the stream would stay locked forever."""
 
     def before(self) -> None:
-        self._is_held = _stream_lock.acquire(timeout=FORK_WAIT_SECONDS)  # a pipe may be stuck
+        self._is_held = _stream_lock.acquire(timeout=FORK_WAIT_SECONDS)  # a write to a pipe may be blocked
 
     def after_in_parent(self) -> None:
         if self._is_held:
@@ -42,11 +42,11 @@ class BackgroundHandler(logging.Handler):
     """A handler whose lines are written by a `BackgroundWriter`.
 
     Attributes:
-        writer: None where lines are written at once.
+        writer: The writer; None if the caller writes.
 
     Args:
-        buffer_bytes: How much may wait for the thread; 0: written at once, by the caller.
-        is_stderr: The lines go to stderr.
+        buffer_bytes: Buffer size; 0: no buffer, the caller writes.
+        is_stderr: Whether the lines go to stderr.
     """
 
     def __init__(self, name: str, buffer_bytes: int = MAX_BUFFER_BYTES, *, is_stderr: bool = False) -> None:
@@ -60,17 +60,17 @@ class BackgroundHandler(logging.Handler):
 
     @property
     def dropped(self) -> int:
-        """How many lines were dropped because the buffer was full."""
+        """Number of lines dropped because the buffer was full."""
         return self.writer.dropped if self.writer else 0
 
     @property
     def failed(self) -> int:
-        """How many lines could not be written, such as to a full disk."""
+        """Number of lines that could not be written, for instance to a full disk."""
         return self.writer.failed if self.writer else 0
 
     def handle(self, record: logging.LogRecord) -> bool:
-        # Without `logging`'s lock: a thread that waits for space must not hold up the loop.
-        found: Any = self.filter(record)  # from Python 3.12 on perhaps another record
+        # Without the lock of `logging.Handler`: a thread that waits for space must not block the loop.
+        found: Any = self.filter(record)  # Python 3.12 and later: may be a replacement record
         if found:
             self.emit(found if isinstance(found, logging.LogRecord) else record)
         return bool(found)
@@ -82,11 +82,11 @@ class BackgroundHandler(logging.Handler):
                 self.writer.put(line, record.levelno)
             else:
                 self.write_lines(encode_line(line))
-        except Exception:  # noqa: BLE001  # a line must not break the program
+        except Exception:  # noqa: BLE001  # a boundary: logging must not fail the caller
             self.handleError(record)
 
     def write_lines(self, data: bytes) -> None:
-        """Write *data*, whole lines in UTF-8; called by the thread, may block."""
+        """Write *data*, whole lines in UTF-8; called in the writer's thread, may block."""
         raise NotImplementedError
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:
@@ -112,12 +112,12 @@ class ProcessLogTimedFileHandler(BackgroundHandler):
     The names of the arguments are those of `logging.handlers.TimedRotatingFileHandler`.
 
     Args:
-        filename: Its directory is made when it is missing.
-        when: `S M H D midnight W0`-`W6`: when the file is rotated; a rotated file ends in its date.
-        interval: How many of those one file holds.
-        backupCount: How many rotated files are kept; 0: all.
-        maxBytes: Rotate by size instead of by time; 0: by time.
-        buffer_bytes: How much may wait for the thread; 0: written at once, by the caller.
+        filename: The path; a missing directory is created.
+        when: Unit of the rotation: `S M H D midnight W0`-`W6`; the name of a rotated file ends in its date.
+        interval: Number of these units per file.
+        backupCount: Number of rotated files to keep; 0: all.
+        maxBytes: Size in bytes at which to rotate, instead of by time; 0: rotate by time.
+        buffer_bytes: Buffer size; 0: no buffer, the caller writes.
     """
 
     def __init__(
@@ -140,16 +140,16 @@ class ProcessLogTimedFileHandler(BackgroundHandler):
 
     def stop(self, seconds: float = FLUSH_SECONDS) -> bool:
         is_written = super().stop(seconds)
-        if is_written:  # else the thread still holds it
+        if is_written:  # otherwise the thread still uses it
             self._file.close()
         return is_written
 
 
 class BackgroundStreamHandler(BackgroundHandler):
-    """Lines on a stream, by default on stderr; a reader that stands still cannot hold up the loop.
+    """A handler for a stream, by default stderr; a reader that stops reading cannot block the loop.
 
     Attributes:
-        is_terminal: Whether the stream takes colours: a terminal, and neither `NO_COLOR` nor `TERM=dumb` is set.
+        is_terminal: Whether the stream supports colours: a terminal, and neither `NO_COLOR` nor `TERM=dumb` is set.
     """
 
     def __init__(self, stream: TextIO | None = None, buffer_bytes: int = MAX_BUFFER_BYTES) -> None:
@@ -161,7 +161,7 @@ class BackgroundStreamHandler(BackgroundHandler):
         self.setFormatter(LineFormatter(is_coloured=self.is_terminal))
 
     def write_lines(self, data: bytes) -> None:
-        stream = self._stream or sys.stderr  # looked up each time: it may have been replaced meanwhile
+        stream = self._stream or sys.stderr  # looked up each time, since it may be replaced
         if stream is not None:
             with _stream_lock:
                 stream.write(data.decode())

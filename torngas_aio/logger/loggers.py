@@ -1,11 +1,11 @@
-"""The loggers that users of torngas 1.8 know by name, and what lines say of a request: level, summary, id.
+"""The named loggers of torngas 1.8, and the level, summary and id of a request in log lines.
 
-access_logger   torngas_aio.accesslog   one line a request
-info_logger     torngas_aio.infolog     what is worth knowing
-trace_logger    torngas_aio.tracelog    what went wrong
+access_logger   torngas_aio.accesslog   one line for each request
+info_logger     torngas_aio.infolog     debug, info and warning
+trace_logger    torngas_aio.tracelog    errors
 
 X-Request-ID of the client or a proxy, if well-formed ─┐
-16 random hexadecimal digits otherwise ────────────────┴─> kept with the request, made when first asked for
+16 random hexadecimal digits otherwise ────────────────┴─> stored with the request on first use
 """
 
 import logging
@@ -39,14 +39,14 @@ trace_logger = logging.getLogger("torngas_aio.tracelog")
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _RAW_NAME = REQUEST_ID_HEADER.lower().encode()
-# No space, quote or control: it stands in log lines and in a header. Long enough for a UUID with a prefix.
+# No space, quote or control character, since it is written to log lines and a header. Fits a UUID with a prefix.
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 
 
 class _SysLogger:
-    """Sends debug, info and warning to the info log, error, exception and critical to the trace log.
+    """A facade: debug, info and warning go to the info log, error, exception and critical to the trace log.
 
-    Its methods are those loggers' own, so a line names the place that called.
+    Its methods are bound methods of those loggers, so that a line names the caller's file and line.
     """
 
     def __init__(self) -> None:
@@ -63,24 +63,24 @@ syslogger = SysLogger = _SysLogger()
 
 
 def level_of(status: int) -> int:
-    """Return the level at which an answer with *status* is logged, in Tornado's line and in the middleware's.
+    """Return the log level of a response with *status*, for Tornado's log line and the access log's.
 
-    429 counts as information: a limit that works is not a warning, and its lines would come by the thousand.
+    429 is INFO: a rate limit at work is not a warning, and may cause thousands of lines.
     """
     return logging.INFO if status < 400 or status == 429 else logging.WARNING if status < 500 else logging.ERROR
 
 
 def request_summary(request: HTTPServerRequest) -> str:
-    """Return method, target and client address, as log lines name a request; each is one field, whatever was sent."""
+    """Return method, target and client address of a request for log lines; unsafe characters are quoted."""
     method, target, address = request.method or "-", request.uri or "-", request.remote_ip or "-"
     text = f"{method}{target}{address}"
-    if quote_field(text) != text:  # PERF: most are plain, and looked through at once
+    if quote_field(text) != text:  # PERF: one check for all three; most need no quoting
         method, target, address = map(quote_field, (method, target, address))
     return f"{method} {target} ({address})"
 
 
 def request_id_of(request: HTTPServerRequest) -> str:
-    """Return the id of *request*; the same each time."""
+    """Return the id of *request*; repeated calls return the same id."""
     found: str | None = getattr(request, "request_id", None)
     if found is None:
         sent = _sent_id(request)
@@ -90,14 +90,14 @@ def request_id_of(request: HTTPServerRequest) -> str:
 
 
 def well_formed_id(value: Any) -> str:
-    """Return *value*, which came from outside, where it may be a request's id; else ""."""
+    """Return *value*, an untrusted input, if it is valid as a request id; else ""."""
     return value if isinstance(value, str) and _WELL_FORMED.fullmatch(value) else ""
 
 
 def _new_id() -> str:
     try:
         return _spare_ids.pop()
-    except IndexError:  # PERF: one system call for many: -0.5 us a request
+    except IndexError:  # PERF: one system call for 64 ids: -0.5 us a request
         digits = os.urandom(_SPARE_IDS * 8).hex()
         _spare_ids.extend(digits[at : at + 16] for at in range(16, len(digits), 16))
         return digits[:16]
@@ -117,6 +117,6 @@ def _sent_id(request: HTTPServerRequest) -> str:
 
 
 def current_request_id() -> str | None:
-    """Return the id of the request that this code runs for, in a job of the one that enqueued it; None outside any."""
+    """Return the id of the current request, in a job that of the enqueuing request; None outside both."""
     request = current_request()
     return carried_request_id() if request is None else request_id_of(request)

@@ -1,10 +1,11 @@
-"""Log lines of a known outage: the first at once, then one a second with a count, no traceback.
+"""Rate-limited log lines about outages: the first at once, then one a second with a count, without traceback.
 
     report(key, message)    first of its key   ──► written
                             within the second  ──► counted
                             after it           ──► "message (857 more like it within the last 1 s)"
 
-From the third line of an outage on the pause doubles, up to eight seconds. Nothing for so long ends the outage.
+From the third line of an outage on, the pause doubles, up to eight seconds. An outage ends after twice its pause
+without a report.
 """
 
 import asyncio
@@ -20,31 +21,29 @@ from torngas_aio.exception import PoolExhausted, Unavailable
 __all__ = ["DEGRADED_SECONDS", "OutageLog", "outage_key"]
 
 DEGRADED_SECONDS = 10.0
-"""The pause between lines about requests that are answered in spite of an outage."""
+"""Pause between log lines about requests that are served despite an outage."""
 
-_MOST_KEYS = 256  # reports under further keys share one, so that keys made of messages cannot fill the memory
-
-
-_LONGEST_PAUSE = 8  # times the first one
+_MOST_KEYS = 256  # further keys share one report: bounds memory if keys are made from messages
+_LONGEST_PAUSE = 8  # as a multiple of the first pause
 
 
 def outage_key(error: BaseException) -> Hashable | None:
-    """Return what tells the outage apart that *error* is of; None where it is of none."""
-    # What is down comes first in the message; the rest may tell seconds, which differ each time.
+    """Return a key that identifies the outage behind *error*; None if *error* is no sign of an outage."""
+    # A message begins with the name of the service; the rest may contain seconds, which vary.
     is_outage = isinstance(error, Unavailable | PoolExhausted)
     return (type(error), str(error).partition(": ")[0]) if is_outage else None
 
 
 @dataclass(slots=True)
 class _Report:
-    """The outage of one key.
+    """The state of one outage.
 
     Attributes:
-        written_at: When its last line was written.
-        message: The last one that was reported.
-        pause: Seconds from that line to the next.
-        count: Reports since that line.
-        lines: How many were written.
+        written_at: Time of its last line.
+        message: The last reported message.
+        pause: Seconds from the last line to the next.
+        count: Number of reports since the last line.
+        lines: Number of lines written.
     """
 
     written_at: float
@@ -54,7 +53,7 @@ class _Report:
     lines: int = 1
 
     def written(self, now: float, message: str, longest: float) -> None:
-        """Note that a line was written; its pause is the one that was kept before, twice that from the third on."""
+        """Record that a line was written; from the third line on double the pause, up to *longest*."""
         self.written_at, self.message, self.count = now, message, 0
         self.lines += 1
         if self.lines > 2:
@@ -62,15 +61,15 @@ class _Report:
 
 
 class OutageLog:
-    """Reports of outages, limited to one line a key and second, fewer when it lasts. May be used from several threads.
+    """A log of outages, limited to one line a key and second, and fewer in a long outage. Thread-safe.
 
-    What was counted is written with the next report, or, in a running loop, when the pause is over.
+    Counted reports are written with the next report, or, in a running loop, when the pause is over.
 
     Args:
-        logger: Gets the lines.
-        level: Their level; ERROR by default.
-        seconds: The pause after the first and the second line of one key; 1 by default.
-        clock: Monotonic seconds.
+        logger: Receives the lines.
+        level: Level of the lines; ERROR by default.
+        seconds: Pause after the first and the second line of one key; 1 by default.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -88,11 +87,11 @@ class OutageLog:
         self._lock = threading.Lock()
 
     def report(self, key: Hashable, message: str, *args: object) -> None:
-        """Log *message*, or count it when the last line of *key* was written a short while ago.
+        """Log *message*, or only count it during the pause after the last line of *key*.
 
         Args:
-            key: Tells outages apart, such as the alias and the address of what is down.
-            message: A complete sentence, formatted with *args* as in `logging`; the last one of a key is written.
+            key: Identifies the outage, such as alias and address of the service.
+            message: A complete sentence, formatted with *args* as in `logging`; after a pause the last one is written.
         """
         text = message % args if args else message
         now = self._clock()
@@ -115,10 +114,10 @@ class OutageLog:
         self._write(text, count, pause)
 
     def report_error(self, error: BaseException, message: str, *args: object) -> None:
-        """Log *error*, which is not raised any further: an outage as `report` does, any other with its traceback.
+        """Log *error*, which the caller does not re-raise: an outage as in `report`, any other with its traceback.
 
         Args:
-            message: A complete sentence, formatted with *args*; an outage's own text follows it.
+            message: A complete sentence, formatted with *args*; for an outage the text of *error* follows.
         """
         key = outage_key(error)
         if key is not None:
@@ -135,7 +134,7 @@ class OutageLog:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return  # a thread: the next report tells
+            return  # a thread: the count is written with the next report
         loop.call_later(seconds, self._write_counted, key, context=Context())
 
     def _write_counted(self, key: Hashable) -> None:

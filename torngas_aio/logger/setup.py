@@ -1,14 +1,14 @@
-"""LOGGING and the `--log_*` options, made into handlers.
+"""Configuration of logging from LOGGING and the `--log_*` options.
 
 option               meaning                                                              default
-disable_log          these loggers replace Tornado's own set-up; False: Tornado's is on   True
+disable_log          replace Tornado's log set-up by these loggers; False: keep Tornado's True
 logging_dir          directory of the log files, instead of LOGGING_DIR
 log_port_prefix      put the port before each file name: 8000.access.log                  False
-log_patch            files that several processes share; False: `logging`'s own handler   True
+log_patch            files shared by several processes; False: handlers of `logging`      True
 log_rotate_mode      'time' or 'size'                                                     'time'
-log_rotate_when      when files are rotated, instead of each entry's `when`
-log_rotate_interval  how many of those, instead of each entry's `interval`
-log_formatter        of lines on stderr that no entry forms, the framework's and the parent's among them
+log_rotate_when      unit of the rotation, instead of each entry's `when`
+log_rotate_interval  number of these units, instead of each entry's `interval`
+log_formatter        format of stderr lines without an entry's formatter, such as those of the framework and the parent
 log_to_stderr        all lines on stderr, or none, instead of each entry's choice
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from torngas_aio.exception import ConfigError, Fault
-from torngas_aio.logger.background import tell_stderr_in
+from torngas_aio.logger.background import set_stderr_formatter
 from torngas_aio.logger.direct import flush_lines
 from torngas_aio.logger.formatters import make_formatter
 from torngas_aio.logger.handlers import BackgroundHandler, BackgroundStreamHandler, ProcessLogTimedFileHandler
@@ -33,7 +33,7 @@ from torngas_aio.utils.kinds import Check, boolean, either, fault, one_of, seque
 __all__ = ["LOGGING_SHAPE", "LogEntry", "LogOptions", "init_logging", "shutdown_logging"]
 
 MAX_FILE_BYTES = 100 * 1000 * 1000
-"""At which size a file is rotated with `--log_rotate_mode=size`, as in Tornado."""
+"""Size at which a file is rotated with `--log_rotate_mode=size`, as in Tornado."""
 
 PACKAGE = "torngas_aio"
 TRACE = "torngas_aio.tracelog"
@@ -43,7 +43,7 @@ STOP_SECONDS = 5.0
 
 _show_warning = warnings.showwarning
 _installed: list[tuple[logging.Logger, logging.Handler]] = []
-_before: list[tuple[logging.Logger, int, bool]] = []  # level and propagation, as they were found
+_before: list[tuple[logging.Logger, int, bool]] = []  # original level and propagation, to restore
 _lock = threading.Lock()
 
 
@@ -78,12 +78,12 @@ LOGGING_SHAPE: Check = sequence_of(
         is_closed=True,
     )
 )
-"""What LOGGING may hold; both `check` and `init_logging` ask it."""
+"""The valid form of LOGGING, used by the command `check` and by `init_logging`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """The command line's say in logging; None leaves a choice to the settings."""
+    """The logging options of the command line; None: the settings decide."""
 
     port: int = 0
     disable_log: bool = True
@@ -98,7 +98,7 @@ class LogOptions:
 
     @classmethod
     def of(cls, options: Any) -> "LogOptions":
-        """Read *options*, an object such as `tornado.options.options`; what it lacks or leaves None is the default."""
+        """Read *options*, an object such as `tornado.options.options`; missing and None attributes get the default."""
         found = {name: getattr(options, name, None) for name in cls.__slots__}
         return cls(**{name: value for name, value in found.items() if value is not None and value != ""})
 
@@ -109,7 +109,7 @@ class LogEntry:
 
     name: str
     level: str | int = "INFO"
-    log_to_stderr: bool | None = None  # None: where the lines would go nowhere else
+    log_to_stderr: bool | None = None  # None: only if the lines have no other destination
     when: str = "midnight"
     interval: int = 1
     filename: str | None = None
@@ -119,19 +119,19 @@ class LogEntry:
 
 
 def init_logging(options: object = None, settings: object = None) -> None:
-    """Set the loggers of LOGGING up as *options* and *settings* say; what an earlier call set up is taken down.
+    """Set up the loggers of LOGGING according to *options* and *settings*; undo any earlier call first.
 
-    Loggers that LOGGING does not name, the framework's own among them, go to stderr; so does what `warnings` shows,
-    as logger `py.warnings`. The framework's errors go to the trace log as well, the warnings to the info log.
-    Without a directory there are no files: what would be in one goes to stderr, as containers want it. With
-    `disable_log=False` Tornado's `enable_pretty_logging` does it all.
+    All other loggers, including the framework's, go to stderr, and so do Python warnings, as logger `py.warnings`. In
+    addition, the framework's errors go to the trace log, and Python warnings to the info log. Without a directory there
+    are no files: their lines go to stderr, as is usual in containers. With `disable_log=False` only Tornado's
+    `enable_pretty_logging` is called.
 
     Args:
         options: An object with some of the options above as attributes, such as `tornado.options.options`.
         settings: An object with LOGGING and LOGGING_DIR; None: no files, everything on stderr.
 
     Raises:
-        ConfigError: Every fault of LOGGING, in one list.
+        ConfigError: All faults of LOGGING, in one list.
     """
     chosen = LogOptions.of(options)
     setting = getattr(settings, "LOGGING", None) or ()
@@ -142,26 +142,26 @@ def init_logging(options: object = None, settings: object = None) -> None:
         _set_up_tornado(options)
         return
     atexit.unregister(shutdown_logging)
-    atexit.register(shutdown_logging)  # one deadline for all; `logging` would give each handler its own
+    atexit.register(shutdown_logging)  # one deadline for all handlers; `logging` would close them one by one
     directory = chosen.logging_dir or getattr(settings, "LOGGING_DIR", "")
     with _lock:
         console = BackgroundStreamHandler()
         formatter = make_formatter(chosen.log_formatter, is_coloured=console.is_terminal)
         console.setFormatter(formatter)
-        tell_stderr_in(formatter)
+        set_stderr_formatter(formatter)
         for entry in entries:
             _set_up(entry, chosen, Path(directory) if directory else None, console)
         _set_up_the_rest(entries, console)
 
 
 def shutdown_logging(seconds: float = STOP_SECONDS) -> bool:
-    """Write out what waits and take down what `init_logging` set up; harmless when nothing is.
+    """Write all buffered lines and undo `init_logging`; does nothing if nothing is set up.
 
     Args:
-        seconds: The time for all files and stderr together; a disk or a pipe may be stuck.
+        seconds: Time limit for all files and stderr together; writes to a disk or a pipe may block.
 
     Returns:
-        Whether everything was written.
+        Whether all lines were written.
     """
     deadline = time.monotonic() + seconds
     is_written = True
@@ -178,7 +178,7 @@ def shutdown_logging(seconds: float = STOP_SECONDS) -> bool:
             logger.setLevel(level)
         for handler in handlers:
             if isinstance(handler, BackgroundHandler):
-                handler.flush(0)  # all begin to write before any is waited for
+                handler.flush(0)  # starts writing in all handlers before waiting for any
         for handler in handlers:
             if isinstance(handler, BackgroundHandler):
                 is_written &= handler.stop(max(deadline - time.monotonic(), 0))
@@ -205,11 +205,11 @@ def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path | None, console
             own.setFormatter(make_formatter(entry.formatter, is_coloured=own.is_terminal))
         _install(logger, own)
     if not logger.handlers and not entry.propagate:
-        _install(logger, logging.NullHandler())  # else `logging` writes warnings to stderr, bare
+        _install(logger, logging.NullHandler())  # otherwise `logging` writes warnings to stderr, unformatted
 
 
 def _set_up_the_rest(entries: list[LogEntry], console: BackgroundStreamHandler) -> None:
-    global _show_warning  # what showed warnings before, for `shutdown_logging`
+    global _show_warning  # the previous function, restored by `shutdown_logging`
     named = {entry.name for entry in entries}
     root = logging.getLogger()
     if named.isdisjoint({"", "root"}) and not root.handlers:
@@ -233,7 +233,7 @@ def _log_warning(  # noqa: PLR0917  # the signature of `warnings.showwarning`
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """`warnings.showwarning`: in one line; `logging.captureWarnings` writes two."""
+    """Log a warning in one line, as `warnings.showwarning`; `logging.captureWarnings` writes two."""
     if file is not None:
         _show_warning(message, category, filename, lineno, file, line)
     else:
@@ -241,7 +241,7 @@ def _log_warning(  # noqa: PLR0917  # the signature of `warnings.showwarning`
 
 
 class _LevelTo(logging.Handler):
-    """Hands records from a level on to another handler, which it leaves open."""
+    """A handler that forwards records from a level upwards to another handler, and does not close that one."""
 
     def __init__(self, target: logging.Handler, level: int) -> None:
         super().__init__(level)

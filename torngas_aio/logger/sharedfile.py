@@ -1,14 +1,14 @@
-"""One log file that several processes append to and rotate, without losing or tearing a line.
+"""A log file that several processes append to and rotate, without losing or tearing a line.
 
-    write ── lock (flock on .NAME.lock) ── is NAME still the open file? ── has its period passed, or is it full?
-                                           no: open it again               yes: NAME -> NAME.2026-11-22, open NAME
-          ── cut a line that a killed process left unfinished ── append whole lines ── unlock
+    write ── lock (flock on .NAME.lock) ── is NAME still the open file? ── is its period over, or is it full?
+                                           no: reopen NAME                 yes: NAME -> NAME.2026-11-22, open NAME
+          ── cut off a partial line of a killed process ── append whole lines ── unlock
 
-The lock file also holds when the current file's period began: file times are too coarse to tell.
+The lock file also stores the start of the current file's period: file times are too coarse.
 Without flock (Windows) only one process may write.
 
-concurrent-log-handler 0.9.31 was tried in its place. It tears a line when a process is killed while it writes
-and when the disk is full, counts hours from the start of the process, and costs more for each batch.
+concurrent-log-handler 0.9.31 is no replacement: it tears lines when a process is killed during a write and when the
+disk is full, counts hours from the start of the process, and costs more for each batch.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ _ROTATED = re.compile(r"\.(\d{4}-\d{2}-\d{2}(?:_\d{2}(?:-\d{2}){0,2})?)(?:\.(\d+
 
 
 class Period:
-    """The stretch of local time that one log file holds.
+    """The period of local time covered by one log file.
 
         when     S  M  H           every `interval` seconds, minutes, hours
                  D  midnight       every `interval` days
                  W0 … W6           every `interval` weeks, on that weekday (W0: Monday)
 
-    It begins at a multiple of its length by the local clock, so that processes agree. At a time change it is
-    shorter or longer: what the clock shows twice in a row belongs to one period.
+    It starts at a multiple of its length in local time, so that processes agree. At a clock change (DST) it is shorter
+    or longer: a repeated hour belongs to one period.
 
     Raises:
         ConfigError: `when` is none of the above, or `interval` is not a positive whole number.
@@ -69,7 +69,7 @@ class Period:
             self._anchor -= (1 + int(self.when[1])) * 86400
 
     def start_of(self, moment: float) -> int:
-        """Return when the period that holds *moment* began; both in seconds since the epoch."""
+        """Return the start of the period that contains *moment*; both in seconds since the epoch."""
         offset = _utc_offset(moment)
         start = self._count(moment, offset) * self._length - self._anchor - offset
         if _utc_offset(start) == offset:
@@ -80,7 +80,7 @@ class Period:
         return change
 
     def stamp(self, start: float) -> str:
-        """Return the mark of the file whose period began at *start*, such as `2026-11-22`."""
+        """Return the suffix of the rotated file whose period started at *start*, such as `2026-11-22`."""
         return time.strftime(_STAMPS.get(self.when, "%Y-%m-%d"), time.localtime(start))
 
     def _count(self, moment: float, offset: int) -> int:
@@ -91,11 +91,11 @@ class SharedLogFile:
     """The log file at *path*; opened at the first write, safe for threads, processes and forks.
 
     Args:
-        path: Its directory is made when it is missing.
-        period: When the file is rotated; None: never by time.
-        max_bytes: Rotate before the file would grow beyond this; 0: never by size.
-        backups: How many rotated files are kept; 0: all.
-        clock: Gives the time in seconds since the epoch.
+        path: The path; a missing directory is created.
+        period: The rotation period; None: no rotation by time.
+        max_bytes: Size that the file must not exceed; 0: no rotation by size.
+        backups: Number of rotated files to keep; 0: all.
+        clock: Returns the time in seconds since the epoch.
     """
 
     def __init__(
@@ -118,13 +118,13 @@ class SharedLogFile:
         self._file = self._lock = -1
 
     def write(self, data: bytes) -> None:
-        """Append *data*, whole lines, in one piece: no other writer's line comes between.
+        """Append *data*, whole lines, atomically: lines of other writers are not mixed in.
 
         Raises:
-            OSError: It could not be written; nothing of it is in the file then.
+            OSError: The write failed; the file contains no part of *data*.
         """
         with self._own_mutex(), self._locked():
-            self._follow()
+            self._reopen_if_moved()
             now = self._clock()
             size = os.fstat(self._file).st_size
             if size and self._is_due(now, size + len(data)):
@@ -138,7 +138,7 @@ class SharedLogFile:
             self._close()
 
     def _own_mutex(self) -> threading.Lock:
-        """Return the lock between threads; after a fork a new one: a thread of the parent may hold the copy forever."""
+        """Return the lock between threads; after a fork a new one, since the copy may be held by a parent's thread."""
         if self._pid != os.getpid():
             self._mutex = threading.Lock()
             self._close()  # flock belongs to the open file, which a fork shares
@@ -163,7 +163,7 @@ class SharedLogFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             if _is_at(self._lock, self._lock_path):
                 break
-            os.close(self._lock)  # the lock file was removed: others lock a new one
+            os.close(self._lock)  # the lock file was deleted: other processes lock a new one
             self._lock = -1
         try:
             yield
@@ -171,14 +171,14 @@ class SharedLogFile:
             if fcntl is not None:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def _follow(self) -> None:
-        """Hold the file that is at the path now; the one before may have been rotated, moved or removed."""
+    def _reopen_if_moved(self) -> None:
+        """Reopen the path if the open file has been rotated, moved or deleted."""
         if self._file < 0 or not _is_at(self._file, self.path):
             self._open()
 
     def _open(self) -> None:
-        """Open the file at the path in place of the one that is held."""
-        before, self._file = self._file, -1  # a child forked between the two must not close the number
+        """Close the current file and open the one at the path."""
+        before, self._file = self._file, -1  # RACE: a child forked before the open must not close this descriptor
         if before >= 0:
             os.close(before)
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -189,16 +189,16 @@ class SharedLogFile:
     def _is_due(self, now: float, size: int) -> bool:
         if self._max_bytes and size > self._max_bytes:
             return True
-        return self._period is not None and self._period.start_of(now) > self._begun(self._period)
+        return self._period is not None and self._period.start_of(now) > self._period_start(self._period)
 
-    def _begun(self, period: Period) -> int:
-        """When the period of the current file began: as the lock file says, else by the file's own time."""
+    def _period_start(self, period: Period) -> int:
+        """Return the start of the current file's period: from the lock file, else from the file's modification time."""
         noted = os.pread(self._lock, 32, 0).strip()
-        is_time = noted.isdigit() and len(noted) < 12  # another program may have written there
+        is_time = noted.isdigit() and len(noted) < 12  # another program may have written to the lock file
         return period.start_of(int(noted) if is_time else os.fstat(self._file).st_mtime)
 
     def _rotate(self, now: float) -> None:
-        stamp = Period("S").stamp(now) if self._period is None else self._period.stamp(self._begun(self._period))
+        stamp = Period("S").stamp(now) if self._period is None else self._period.stamp(self._period_start(self._period))
         target = self.path.with_name(f"{self.path.name}.{stamp}")
         number = 0
         while (free := target.with_name(f"{target.name}.{number}") if number else target).exists():
@@ -210,7 +210,7 @@ class SharedLogFile:
                 old.unlink(missing_ok=True)
 
     def _rotated(self) -> list[Path]:
-        """The rotated files, the oldest first."""
+        """Return the rotated files, oldest first."""
         found: list[tuple[str, int, Path]] = []
         for path in self.path.parent.iterdir():
             if path.name.startswith(self.path.name):
@@ -220,7 +220,7 @@ class SharedLogFile:
         return [path for _, _, path in sorted(found)]
 
     def _whole_lines(self, size: int) -> int:
-        """Cut a last line without its end, which a process left that was killed; return the size of the rest."""
+        """Cut off a partial last line, left by a killed process; return the remaining size."""
         end = size
         while end and os.pread(self._file, 1, end - 1) != b"\n":
             tail = os.pread(self._file, min(end, 65536), max(end - 65536, 0))
@@ -234,7 +234,7 @@ class SharedLogFile:
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
-        except OSError:  # such as a full disk: half a line would tear the next one
+        except OSError:  # such as a full disk: remove a partially written line
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, size)
             raise
@@ -245,7 +245,7 @@ def _utc_offset(moment: float) -> int:
 
 
 def _time_change(before: int, after: int) -> int:
-    """Return a second after *before* and up to *after* at which the local clock was set to *after*'s offset."""
+    """Return the second, in (*before*, *after*], of the change to the UTC offset that holds at *after*."""
     offset = _utc_offset(after)
     while after - before > 1:
         middle = (before + after) // 2
