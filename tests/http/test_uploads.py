@@ -1,13 +1,18 @@
 """Uploaded files: their names, and how they are read and stored."""
 
 import asyncio
+import errno
+import io
+import os
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tornado.httputil import HTTPFile
 
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, Unavailable
 from torngas_aio.http.spool import IN_MEMORY, Spool, SpooledFile
 from torngas_aio.http.uploads import FolderStorage, UploadedFile, has_type, safe_filename
 
@@ -138,6 +143,50 @@ async def test_a_save_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="request has ended"):
         await UploadedFile(SpooledFile(spool, "a", "b", 0, len(CONTENT))).save(tmp_path / "a")
     assert names_in(tmp_path) == []
+
+
+class FullDisk(io.RawIOBase):
+    """What a file is whose disk fails; `raw` of a temporary one."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, Unavailable), (errno.EDQUOT, Unavailable), (errno.EIO, OSError)]
+)
+@pytest.mark.parametrize("buffer_bytes", [1, 2 * len(CONTENT)], ids=["write", "close"])
+async def test_a_disk_that_takes_no_more_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], buffer_bytes: int
+) -> None:
+    def opened(path: Path, mode: str) -> io.BufferedWriter:
+        path.touch()
+        return io.BufferedWriter(FullDisk(number), buffer_bytes)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as raised:
+        await in_memory().save(tmp_path / "a")
+    assert type(raised.value) is kind
+    assert kind is OSError or str(tmp_path) in str(raised.value)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, Unavailable), (errno.EIO, OSError)])
+async def test_a_body_that_the_disk_does_not_take(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: FullDisk(number))
+    spool = Spool()
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as raised:
+        await spool.write(CONTENT)
+    assert type(raised.value) is kind
+    await spool.aclose()
 
 
 @pytest.mark.parametrize(

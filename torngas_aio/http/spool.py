@@ -9,6 +9,7 @@ The request's scope closes the spool.
 # pyright: reportPrivateUsage=false
 
 import contextlib
+import errno
 import mmap
 import tempfile
 import threading
@@ -17,15 +18,31 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
+from torngas_aio.exception import Unavailable
 from torngas_aio.http.base import BodyError
 from torngas_aio.http.forms import Arguments, parts_of
 
-__all__ = ["IN_MEMORY", "Spool", "SpooledFile"]
+__all__ = ["IN_MEMORY", "Spool", "SpooledFile", "writing_to"]
 
 IN_MEMORY = 1024 * 1024
 """Most bytes kept in memory: of a body, of a file, or of all fields of a form together."""
 
 _OF_LARGE = 64 * 1024  # bytes kept in memory of a body announced as larger, for many concurrent uploads
+
+
+@contextlib.contextmanager
+def writing_to(folder: str) -> "Generator[None]":
+    """Have a disk without space be the outage that it is, and be named.
+
+    Raises:
+        Unavailable: The disk of *folder* is full, or the user's share of it.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise Unavailable(f"The disk of {folder} takes no more: {exc.strerror}.") from exc
 
 
 class Spool:
@@ -60,7 +77,11 @@ class Spool:
         return bytes(self._memory)
 
     async def write(self, chunk: bytes) -> None:
-        """Append *chunk*."""
+        """Append *chunk*.
+
+        Raises:
+            Unavailable: The disk of the temporary files is full.
+        """
         self.size += len(chunk)
         if self.size > self._in_memory_up_to:
             self._is_spilled = True
@@ -69,7 +90,7 @@ class Spool:
             self._memory += chunk
 
     def _write(self, chunk: bytes) -> None:
-        with self._lock:
+        with self._lock, writing_to(tempfile.gettempdir()):
             if self._is_closed:
                 return
             if self._file is None:

@@ -22,7 +22,7 @@ from tornado.httputil import HTTPFile
 from torngas_aio._cleanup import close_safely
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.exception import ArgumentError
-from torngas_aio.http.spool import IN_MEMORY, Spool, SpooledFile
+from torngas_aio.http.spool import IN_MEMORY, Spool, SpooledFile, writing_to
 
 __all__ = ["FolderStorage", "Storage", "UploadedFile", "has_type", "read_media_types", "safe_filename", "uploads_of"]
 
@@ -70,6 +70,7 @@ class UploadedFile(SpooledFile):
 
         Raises:
             FileExistsError: A file exists at the path.
+            Unavailable: The disk is full.
             OSError: It cannot be written.
         """
         if not isinstance(target, str | os.PathLike):
@@ -89,18 +90,19 @@ class _Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._folder = str(path.parent)
         self._temporary = path.with_name(f".{secrets.token_hex(12)}.part")
         self._stream: BinaryIO | None = None
         self._is_closed = False
         self._lock = threading.Lock()  # a cancelled call may still be writing in its thread
 
     def write(self, chunk: bytes) -> None:
-        with self._lock:
+        with self._lock, writing_to(self._folder):
             if not self._is_closed:
                 self._open().write(chunk)
 
     def commit(self, overwrite: bool) -> None:
-        with self._lock:
+        with self._lock, writing_to(self._folder):
             if self._is_closed:
                 return
             self._open().close()
