@@ -105,6 +105,9 @@ def test_a_program_of_its_own_opens_the_project(shop: Path) -> None:
         ("async def main():\n    Buyer.session.commit()\nasyncio.run(main())", ":5: AsyncSession.commit()"),
         ("async def own():\n    pass\nasync def main():\n    own()\nawait main()", ":7: own()"),
         ("def main():\n    Buyer.Q.count()\nmain()", ":5: Query.count()"),
+        ("def main():\n    Buyer.Q.count()\nsys.exit(main())", ":5: Query.count()"),
+        ("async def main():\n    waits = Buyer.Q.count()\n    sys.exit(0)\nasyncio.run(main())", ":5: Query.count()"),
+        ("waits = {'a': Buyer.Q.get(1)}", "Query.get()"),
     ],
 )
 def test_a_script_that_forgets_an_await_fails_with_the_line(shop: Path, code: str, place: str) -> None:
@@ -114,8 +117,11 @@ def test_a_script_that_forgets_an_await_fails_with_the_line(shop: Path, code: st
     assert place in err
 
 
-def test_a_program_that_forgets_an_await_fails(shop: Path) -> None:
-    code = "async def main():\n    async with torngas_aio.project():\n        cache.set('k', 1)\nasyncio.run(main())"
+@pytest.mark.parametrize("end", ["", "\n        sys.exit()"])
+def test_a_program_that_forgets_an_await_fails(shop: Path, end: str) -> None:
+    code = (
+        f"async def main():\n    async with torngas_aio.project():\n        cache.set('k', 1){end}\nasyncio.run(main())"
+    )
     (shop / "job.py").write_text(f"{HEAD}{code}\n", encoding="utf-8")
     _, err = called(shop, "job.py", status=1)
     assert "job.py:6: LocMemCache.set() was called and never awaited" in err
@@ -135,6 +141,20 @@ def test_what_a_script_raises_and_exits_with_is_its_status(shop: Path) -> None:
         assert ("job.py:4: ZeroDivisionError" in err) == (status == 1)
     _, err = called(shop, "-m", "torngas_aio", "run", "no.py", status=1)
     assert "'no.py': no such file" in err
+
+
+def test_functions_of_a_script_have_its_globals_at_the_interpreters_end(shop: Path) -> None:
+    (shop / "job.py").write_text(
+        f"{HEAD}import atexit\natexit.register(lambda: print(Buyer.__name__))\n", encoding="utf-8"
+    )
+    assert called(shop, "-m", "torngas_aio", "run", "job.py") == ("Buyer\n", "")
+
+
+def test_a_program_that_exits_in_the_project_has_its_status(shop: Path) -> None:
+    for code, status in (("sys.exit()", 0), ("sys.exit(0)", 0), ("sys.exit(3)", 3)):
+        text = f"async def main():\n    async with torngas_aio.project():\n        {code}\nasyncio.run(main())\n"
+        (shop / "job.py").write_text(f"{HEAD}{text}", encoding="utf-8")
+        assert called(shop, "job.py", status=status) == ("", "")
 
 
 def test_syncdb_fails_where_code_forgets_an_await(shop: Path) -> None:

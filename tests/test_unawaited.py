@@ -9,6 +9,8 @@ import inspect
 import json
 import logging
 import pkgutil
+import subprocess
+import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext, suppress
@@ -469,6 +471,13 @@ def test_outside_requests_the_warning_says_where_it_was_made() -> None:
     with tracked_origins(), pytest.warns(RuntimeWarning, match="never awaited") as warned:
         own()
     assert "  own()" in str(warned[0].message).splitlines()[-1]
+
+
+def test_at_the_interpreters_end_python_warns_as_ever() -> None:
+    code = "import torngas_aio._unawaited as u\nu.watch_unawaited()\nasync def own(): pass\nhas = own()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "coroutine 'own' was never awaited" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_script_has_a_list_of_what_it_forgot() -> None:

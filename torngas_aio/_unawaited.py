@@ -23,7 +23,7 @@ from itertools import takewhile
 from types import FrameType
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
-from torngas_aio._compat.stdlib import frame_above, set_unawaited_hook, unawaited_hook
+from torngas_aio._compat.stdlib import set_unawaited_hook, unawaited_hook
 from torngas_aio._project_errors import is_project_file
 from torngas_aio.context import JobScope, current_request, current_scope, error_sink
 from torngas_aio.exception import Unawaited
@@ -183,7 +183,7 @@ def _on_unawaited(coroutine: object) -> None:
     request = current_request()
     job = current_scope() if request is None else None
     if request is None and job is None and _State.found is None:
-        _warn(coroutine, frame_above(1))
+        _warn(coroutine)
         return
     error = Unawaited(_told(coroutine))
     if isinstance(job, JobScope) and not _State.is_collecting and not job.is_closed:
@@ -203,8 +203,9 @@ def _on_unawaited(coroutine: object) -> None:
     logger.error("%s", error)
 
 
-def _warn(coroutine: Any, frame: FrameType) -> None:
+def _warn(coroutine: Any) -> None:
     """Warn as Python does, of the line that drops it: Python itself would take ours, and warn of the first only."""
+    above = next(_frames(), None)  # none at the interpreter's end
     text = f"coroutine {coroutine.__qualname__!r} was never awaited"
     if coroutine.cr_origin:
         origin = [traceback.FrameSummary(*each) for each in reversed(coroutine.cr_origin)]
@@ -212,15 +213,14 @@ def _warn(coroutine: Any, frame: FrameType) -> None:
     warnings.warn_explicit(
         text,
         RuntimeWarning,
-        frame.f_code.co_filename,
-        frame.f_lineno,
-        module=frame.f_globals.get("__name__"),
+        *(("sys", 1) if above is None else (above.f_code.co_filename, above.f_lineno)),
+        module="sys" if above is None else above.f_globals.get("__name__"),
         source=coroutine,
     )
 
 
-# What has started the loop has forgotten nothing.
-_LOOP_FILES = ("/asyncio/events.py", "/asyncio/base_events.py", "/asyncio/runners.py")
+# What has started the loop, or a script, has forgotten nothing.
+_STARTERS = ("/asyncio/events.py", "/asyncio/base_events.py", "/asyncio/runners.py", "/torngas_aio/scripts.py")
 
 
 def _told(coroutine: Any) -> str:
@@ -232,9 +232,9 @@ def _told(coroutine: Any) -> str:
     origin = coroutine.cr_origin
     places = iter([(file, line) for file, line, _ in origin or ()])
     if not origin and not _State.is_collecting:
-        places = _frames(frame_above(2))
-    below_the_loop = takewhile(lambda place: not place[0].endswith(_LOOP_FILES), places)
-    place = next((place for place in below_the_loop if is_project_file(place[0])), None)
+        places = ((frame.f_code.co_filename, frame.f_lineno) for frame in _frames())
+    started = takewhile(lambda place: not place[0].endswith(_STARTERS), places)
+    place = next((place for place in started if is_project_file(place[0])), None)
     if place is None:
         code = coroutine.cr_code
         return f"{text} It is defined in {code.co_filename}:{code.co_firstlineno}."
@@ -242,7 +242,10 @@ def _told(coroutine: Any) -> str:
     return f"{near}{place[0]}:{place[1]}: {text}"
 
 
-def _frames(frame: FrameType | None) -> Iterator[tuple[str, int]]:
+def _frames() -> Iterator[FrameType]:
+    """Yield the frames outside of this module, from the line that drops a coroutine outwards."""
+    frame = inspect.currentframe()
     while frame is not None:
-        yield frame.f_code.co_filename, frame.f_lineno
+        if frame.f_code.co_filename != __file__:
+            yield frame
         frame = frame.f_back

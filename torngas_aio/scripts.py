@@ -12,9 +12,10 @@ import inspect
 import os
 import sys
 import tomllib
+import traceback
 import types
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -27,6 +28,7 @@ from torngas_aio._unawaited import collected_unawaited, tracked_origins
 from torngas_aio.exception import ConfigError, Unawaited
 from torngas_aio.logger import init_logging, shutdown_logging
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
+from torngas_aio.utils.narrowing import is_dict, is_list_or_tuple
 from torngas_aio.webserver.runner import LoopRunner
 
 __all__ = ["choose_settings", "close", "db_sessions", "project", "project_table", "run_script"]
@@ -128,7 +130,8 @@ def choose_settings(module: str | None = None) -> str:
 def run_script(path: str, arguments: Sequence[str] = ()) -> bool:
     """Run the script *path* as `__main__` in the project, whose settings are loaded; return whether all was awaited.
 
-    It may use `await` outside of functions. In one that calls `asyncio.run`, that runs in the project.
+    It may use `await` outside of functions. In one that calls `asyncio.run`, that runs in the project. `sys.exit` with
+    a status other than 0 is raised here.
 
     Args:
         arguments: For its `sys.argv`, without the script's name.
@@ -140,15 +143,35 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> bool:
     sys.path.insert(0, str(Path(path).resolve().parent))
     code = compile(Path(path).read_bytes(), path, "exec", flags=PyCF_ALLOW_TOP_LEVEL_AWAIT)
     try:
-        with collected_unawaited() as found, _asyncio_run_in_project():
-            if code.co_flags & inspect.CO_COROUTINE:
-                asyncio.run(types.FunctionType(code, vars(main))())
-            else:
-                exec(code, vars(main))  # noqa: S102  the user's own script
-            vars(main).clear()  # what it holds is not awaited any more
+        with collected_unawaited() as found:
+            with _asyncio_run_in_project(), _exits_that_fail():
+                if code.co_flags & inspect.CO_COROUTINE:
+                    asyncio.run(types.FunctionType(code, vars(main))())
+                else:
+                    exec(code, vars(main))  # noqa: S102  the user's own script
+            _drop_awaitables(vars(main))
     finally:
         sys.argv, sys.modules["__main__"] = before
     return not found
+
+
+@contextmanager
+def _exits_that_fail() -> Generator[None]:
+    """Let `sys.exit` with a status other than 0 pass; with 0 the block has ended."""
+    try:
+        yield
+    except SystemExit as exc:
+        if exc.code:
+            raise
+        traceback.clear_frames(exc.__traceback__)  # what they hold is not awaited any more
+
+
+def _drop_awaitables(values: dict[str, Any]) -> None:
+    """Take away what the script's globals hold and is not awaited any more; its functions may still run, at exit."""
+    for name, value in list(values.items()):
+        held: Iterable[object] = value.values() if is_dict(value) else value if is_list_or_tuple(value) else [value]
+        if any(map(inspect.isawaitable, held)):
+            del values[name]
 
 
 @contextmanager
@@ -176,10 +199,14 @@ def _run_in_project(
 
 @contextmanager
 def _refused_unawaited() -> Generator[None]:
-    with collected_unawaited() as found, tracked_origins() if settings.DEBUG else nullcontext():
+    is_ended = False
+    with collected_unawaited() as found, tracked_origins() if settings.DEBUG else nullcontext(), _exits_that_fail():
         yield
+        is_ended = True
     if found:
         raise Unawaited("\n".join(map(str, found)))
+    if not is_ended:
+        sys.exit()
 
 
 def _prepare(module: str | None) -> None:
