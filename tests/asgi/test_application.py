@@ -16,7 +16,7 @@ from tests.asgi.conftest import ROOT, Served
 from tests.asgi.server import http_scope
 from torngas_aio.application import Application
 from torngas_aio.asgi import AsgiApplication, get_asgi_application
-from torngas_aio.asgi.request import made_request, start_line_of
+from torngas_aio.asgi.request import build_request, start_line_of
 from torngas_aio.exception import ArgumentError
 
 
@@ -196,7 +196,7 @@ def test_the_root_path_may_be_encoded_in_another_way(root: str | None, raw: byte
     """RFC 3986 6.2.2: these are the same path."""
     scope = http_scope("/x", raw_path=raw, root_path=root)
     assert start_line_of(scope).path == path
-    request = made_request(scope, None)
+    request = build_request(scope, None)
     assert request.path == path
     assert request.uri == request.root_path + path
 

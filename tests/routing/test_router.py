@@ -142,7 +142,7 @@ def test_the_same_rule_may_stand_twice(application: RecordingApplication) -> Non
 
 def test_what_paths_leave_behind_is_bounded(router: ApplicationRouter) -> None:
     router.add_rules([("/a", A), (r"/b/(.+)", B), (r"/c/(\d+)", Passing("never"))])
-    (step,) = router._made_steps()
+    (step,) = router._build_steps()
     assert isinstance(step, PathStep)
     for number in range(5_000):
         assert resolved(router, f"/b/{number}").path_args == (str(number).encode(),)

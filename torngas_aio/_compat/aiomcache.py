@@ -1,4 +1,4 @@
-"""What aiomcache keeps under private names."""
+"""Private names of aiomcache."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ __all__ = ["validate_key"]
 
 
 def validate_key(client: Any, key: bytes) -> None:
-    """Raise `aiomcache.ValidationException` for a *key* that would be read as a part of the command."""
+    """Raise `aiomcache.ValidationException` for a *key* that would be parsed as part of the command."""
     client._validate_key(key)

@@ -1,10 +1,10 @@
-"""aiomysql's connection with an escape function of its own: PyMySQL's has other names, and faults, in each version.
+"""aiomysql's connection with its own escape function, because PyMySQL's names and faults differ between versions.
 
     bytes, bytearray, memoryview    aiomysql 0.3.2 calls a function that PyMySQL 1.2 has removed (aiomysql#1080)
     negative intervals              PyMySQL 1.1 writes -1 h 30 min as -2:30
-    values shown as text, as UUID   escaped with backslashes, also where the server takes none (NO_BACKSLASH_ESCAPES)
+    other types as text, as UUID    escaped with backslashes, even if the server accepts none (NO_BACKSLASH_ESCAPES)
 
-Both database layers connect here, and ask here for the private parts of a connection.
+Both database layers connect through this module, and use it for the private parts of a connection.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -35,22 +35,22 @@ class _Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unt
 
 
 def transport_of(connection: Any) -> Any:
-    """Return the asyncio transport of a connection, None after it was closed here."""
+    """Return the asyncio transport of a connection, None after the client has closed it."""
     return None if connection._writer is None else connection._writer.transport
 
 
 def is_ended(connection: Any) -> bool:
-    """Whether the connection is known to be dead without asking the server."""
+    """Return whether the connection is known to be dead, without a query."""
     reader, transport = connection._reader, transport_of(connection)
     return reader is None or transport is None or reader.eof_received or transport.is_closing()
 
 
 async def connect(**options: Any) -> Any:
-    """Return an open connection; takes the arguments of `aiomysql.connect`, and raises what it raises."""
+    """Return an open connection; same arguments and exceptions as `aiomysql.connect`."""
     connection: Any = _Connection(**options)
     try:
         await connection._connect()
-    except BaseException:  # it closes itself after an Exception only: not when it is cancelled
+    except BaseException:  # aiomysql closes it after an Exception, but not after a cancellation
         connection.close()
         raise
     return connection

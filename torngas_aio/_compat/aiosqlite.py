@@ -1,6 +1,6 @@
-"""aiosqlite's connection, which is not left open when the task that opens it is cancelled.
+"""aiosqlite's connection, closed if the task that opens it is cancelled.
 
-Both database layers connect here.
+Both database layers connect through this module.
 """
 
 from functools import partial
@@ -15,20 +15,20 @@ __all__ = ["connect"]
 
 
 async def connect(database: str, *statements: str, **options: Any) -> aiosqlite.Connection:
-    """Open *database* and run *statements* on it; cancelled, it leaves neither a connection nor a thread.
+    """Open *database* and run *statements* on it; a cancellation leaves neither a connection nor a thread.
 
     Args:
-        options: Of `sqlite3.connect`.
+        options: Passed to `sqlite3.connect`.
     """
     connection: Any = aiosqlite.connect(database, **options)
-    connection._thread.daemon = True  # one that is never closed must not keep the process
+    connection._thread.daemon = True  # an unclosed connection must not keep the process alive
     try:
-        await await_to_the_end(_opened(connection))  # aiosqlite does not close what it opens after a cancellation
+        await await_to_the_end(_opened(connection))  # aiosqlite does not close a connection whose opening was cancelled
         for statement in statements:
             await connection.execute(statement)
     except BaseException:
         await close_safely(database, connection.close)
-        # A connection that never opened ends its thread by itself; the loop must not be gone before it has.
+        # The thread of a connection that was never opened ends without `close`; the loop must live until then.
         await close_safely(database, partial(run_in_thread, connection._thread.join))
         raise
     return connection  # type: ignore[no-any-return]

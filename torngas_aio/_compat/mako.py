@@ -1,4 +1,4 @@
-"""Where a line of a Mako template's module comes from."""
+"""The source lines of a Mako template's generated module."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["template_line"]
 
 
 def template_line(module: str, line: int) -> int | None:
-    """Return the line of the template that gave *line* of the generated *module*; None where Mako is not in use."""
+    """Return the template's line for *line* of the generated *module*; None if Mako is not in use."""
     mako: Any = sys.modules.get("mako.template")
     if mako is None:
         return None

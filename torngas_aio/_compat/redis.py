@@ -1,4 +1,4 @@
-"""What redis-py keeps under private names."""
+"""Private names of redis-py."""
 
 from asyncio import StreamReader, StreamWriter
 from typing import Any
@@ -9,10 +9,10 @@ __all__ = ["take_streams"]
 
 
 def take_streams(connection: Any) -> tuple[StreamReader, StreamWriter]:
-    """Take the streams of an open *connection* away; to redis-py it is closed from then on.
+    """Detach and return the streams of an open *connection*; redis-py then regards it as closed.
 
     Raises:
-        ConnectionError: It is closed already, or holds bytes that were not asked for.
+        ConnectionError: It is closed already, or has unexpected bytes in its buffer.
     """
     reader, writer = connection._reader, connection._writer
     if writer is None or writer.transport.is_closing() or reader.at_eof() or has_buffered(reader):

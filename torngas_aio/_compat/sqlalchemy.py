@@ -1,4 +1,4 @@
-"""The parts of a SELECT, the state of a session, and what adapts asyncpg, in SQLAlchemy."""
+"""Private names of SQLAlchemy: the parts of a SELECT, the state of a session, and the adapter of asyncpg."""
 
 # pyright: reportPrivateUsage=false
 
@@ -32,18 +32,18 @@ __all__ = [
 
 
 def parts_of(statement: Select[Any]) -> frozenset[str]:
-    """Return the names of the methods that *statement* was made with, among those of `_PARTS`."""
+    """Return the names of the methods that built *statement*, among those of `_PARTS`."""
     found = {name: getattr(statement, attribute) for name, attribute in _PARTS.items()}
     return frozenset(name for name, value in found.items() if value is not None and not _is_empty(value))
 
 
 def order_by_of(statement: Select[Any]) -> Sequence[object]:
-    """Return the clauses of ORDER BY, in their order."""
+    """Return the clauses of ORDER BY, in order."""
     return statement._order_by_clauses
 
 
 def options_of(statement: Select[Any]) -> Any:
-    """Return the loader options, as `Session.get` takes them."""
+    """Return the loader options, in the form that `Session.get` accepts."""
     return statement._with_options
 
 
@@ -53,7 +53,7 @@ def has_common_table(clause: Any) -> bool:
 
 
 def resolve_lambda(clause: object) -> object:
-    """Return the statement that a `lambda_stmt` stands for, and any other as it is."""
+    """Return the statement of a `lambda_stmt`; any other clause unchanged."""
     return getattr(clause, "_resolved", clause)
 
 
@@ -63,58 +63,58 @@ def locks_rows(clause: object) -> bool:
 
 
 def raw_columns_of(clause: object) -> Sequence[object] | None:
-    """Return what a SELECT selects, tables among it; None for other statements."""
+    """Return the columns and tables of a SELECT; None for other statements."""
     return getattr(clause, "_raw_columns", None)
 
 
 def has_connection(session: Session) -> bool:
-    """Return whether the transaction of *session* has a connection yet."""
+    """Return whether the transaction of *session* already has a connection."""
     transaction = session._transaction
     return transaction is not None and bool(transaction._connections)
 
 
 def is_flushing(session: Session) -> bool:
-    """Return whether *session* is in the middle of a flush."""
+    """Return whether *session* is flushing."""
     return session._flushing
 
 
 def is_dirty(session: Session) -> bool:
-    """Return whether *session* may have something to flush; costs less than `session.dirty`."""
+    """Return whether *session* may have something to flush; cheaper than `session.dirty`."""
     return bool(session._new or session._deleted or session.identity_map._modified)
 
 
 def is_empty(session: Session) -> bool:
-    """Return whether no object is in *session*."""
+    """Return whether *session* contains no object."""
     return not session._new and not session.identity_map.keys()
 
 
 def leave_block(session: Session) -> None:
-    """Let *session* be used although the `begin()` block whose transaction has ended is not left yet."""
+    """Make *session* usable inside the `begin()` block whose transaction has ended."""
     session._trans_context_manager = None
 
 
 def max_overflow_of(pool: QueuePool) -> int:
-    """Return how many connections *pool* may have beyond its size; -1: any number."""
+    """Return how many connections *pool* may have beyond its size; -1: no limit."""
     return pool._max_overflow
 
 
 def unopened_record(pool: Pool) -> ConnectionPoolEntry:
-    """Return a place for a connection of *pool*; the connection is opened when it is taken out."""
+    """Return an empty record of *pool*, whose connection is opened on checkout."""
     return _ConnectionRecord(pool, connect=False)
 
 
 async def call_and_discard(connection: Any, end: Callable[[], Awaitable[object]]) -> None:
-    """Await *end*, which ends the transaction of an adapted asyncpg *connection*, and forget the transaction."""
+    """Await *end*, which ends the transaction of an adapted asyncpg *connection*, and discard the transaction."""
     await connection._call_and_discard(end)
 
 
 async def ping_asyncpg(connection: Any) -> None:
-    """Ask the server of an adapted asyncpg *connection* whether it is there."""
+    """Check with a query that the server of an adapted asyncpg *connection* responds."""
     await connection._async_ping()
 
 
 def raise_adapted(connection: Any, error: Exception) -> NoReturn:
-    """Raise *error* of asyncpg as the error of SQLAlchemy's driver that it stands for."""
+    """Raise *error* of asyncpg as the corresponding error of SQLAlchemy's driver."""
     connection._handle_exception(error)
     raise error
 

@@ -1,6 +1,6 @@
-"""What Tornado keeps under private names, or does not type, and torngas_aio cannot do without.
+"""Names of Tornado that are private or untyped.
 
-The stream's are methods of a subclass.
+Those of the stream are methods of a subclass.
 """
 
 # pyright: reportPrivateUsage=false
@@ -47,27 +47,27 @@ __all__ = [
 ]
 
 BaseRouter = web._ApplicationRouter
-"""What `tornado.web.Application` makes its routers of."""
+"""The class of the routers of `tornado.web.Application`."""
 
 convert_yielded: Callable[[Any], Awaitable[Any]] = cast(Any, gen).convert_yielded
 
 format_timestamp: Callable[[Any], str] = cast(Any, httputil).format_timestamp
-"""Takes seconds since the epoch, a `datetime`, a `struct_time` or a tuple of such; others are a TypeError."""
+"""Accepts seconds since the epoch, a `datetime`, a `struct_time` or a tuple of one; TypeError for others."""
 
 header_lists: Callable[[httputil.HTTPHeaders], dict[str, list[str]]] = attrgetter("_as_list")
-"""Gives the values of each field, by its name in Http-Header-Case: the storage itself."""
+"""Returns the values of each field, by its name in Http-Header-Case: the storage itself, not a copy."""
 
 unquote_to_bytes: Callable[[bytes], bytes] = escape._unquote_to_bytes
-"""The standard library's takes 70 times the memory."""
+"""The standard library's function needs 70 times the memory."""
 
 websocket_mask: Callable[[bytes, bytes], bytes] = util._websocket_mask  # pyright: ignore[reportPrivateImportUsage]
 
 UIModuleNamespace = web._UIModuleNamespace
-"""The `modules` of a template: calls the UI modules of a handler by name."""
+"""The `modules` of a template: calls a handler's UI modules by name."""
 
 
 def answer_exception(handler: web.RequestHandler, error: BaseException) -> None:
-    """Have *handler* answer *error* as Tornado does for its own handlers."""
+    """Send Tornado's response to *error*, as for its own handlers."""
     handler._handle_request_exception(error)
 
 
@@ -77,80 +77,80 @@ def has_modules(handler: web.RequestHandler) -> bool:
 
 
 def wrap_execution(handler: web.RequestHandler, wrap: Callable[..., Awaitable[None]]) -> None:
-    """Have `wrap(execute, *args)` run the methods of *handler*, where Tornado would await `execute(*args)`."""
+    """Make Tornado await `wrap(execute, *args)` for *handler*, in place of `execute(*args)`."""
     cast(Any, handler)._execute = partial(wrap, handler._execute)
 
 
 def has_header(handler: web.RequestHandler, name: str) -> bool:
-    """Return whether the response of *handler* has a header *name*."""
+    """Return whether the response of *handler* has the header *name*."""
     return name in handler._headers
 
 
 def close_after_response(connection: Any) -> None:
-    """Have the next response of *connection*, a server's, say `Connection: close`, and close after it."""
+    """Send `Connection: close` with the next response of a server's *connection*, and close after it."""
     connection._disconnect_on_finish = True
 
 
 def cross_origin_fault(handler: web.RequestHandler) -> str | None:
-    """Return why Tornado's cross-origin protection refuses the request of *handler*, None where it does not."""
+    """Return why Tornado's cross-origin protection refuses the request of *handler*, None if it does not."""
     return handler._check_cross_origin(handler.check_trusted_origin)
 
 
 def header_text(handler: web.RequestHandler, value: Any) -> str:
-    """Return *value* as the text of a header, as `RequestHandler.set_header` makes it.
+    """Return *value* as header text, converted by `RequestHandler.set_header`'s rules.
 
     Raises:
-        TypeError: *value* is no text, bytes, integer or time.
-        ValueError: It holds a control character.
+        TypeError: *value* is not text, bytes, an integer or a time.
+        ValueError: It contains a control character.
     """
     return handler._convert_header_value(value)
 
 
 def has_idle_loop() -> bool:
-    """Return whether an `IOLoop` was made for a loop that does not run: work was given to it, most likely."""
+    """Return whether an `IOLoop` exists for a loop that does not run, which probably has work scheduled."""
     return any(not (loop.is_running() or loop.is_closed()) for loop in IOLoop._ioloop_for_asyncio)
 
 
 def regex_of(matcher: PathMatches) -> re.Pattern[str]:
-    """Return the regular expression of *matcher*; Tornado's type does not say that it is one of text."""
+    """Return the regular expression of *matcher*, typed as one of text."""
     regex: re.Pattern[str] = cast(Any, matcher).regex
     return regex
 
 
 def rewrite_reversed(matcher: PathMatches, rewrite: Callable[[str], str]) -> None:
-    """Have *matcher* reverse to what *rewrite* makes of its address with `%s` for each group, if it has one."""
+    """Apply *rewrite* to the URL to which *matcher* reverses, with `%s` for each group, if it has one."""
     if matcher._path:
         matcher._path = rewrite(matcher._path)
 
 
 def gzip_file_of(transform: web.GZipContentEncoding) -> Any:
-    """Return the file that *transform*, which has begun, writes to."""
+    """Return the file to which *transform* writes, once it has begun."""
     return transform._gzip_file
 
 
 def watched_files() -> set[str]:
-    """Return the files that `tornado.autoreload.watch` was given."""
+    """Return the files passed to `tornado.autoreload.watch`."""
     return set(autoreload._watched_files)
 
 
 def restart() -> None:
-    """Run the reload hooks of `tornado.autoreload` and start the program again; does not return."""
+    """Run the reload hooks of `tornado.autoreload` and restart the program; does not return."""
     autoreload._reload()
 
 
 def connection_callback(server: TCPServer) -> Callable[..., None]:
-    """Return what *server* calls with an accepted socket and its address."""
+    """Return the function that *server* calls with an accepted socket and its address."""
     return server._handle_connection
 
 
 def scheme_of(context: Any) -> str:
-    """Return the scheme of a connection's *context*, whatever its headers have made of it."""
+    """Return the scheme of a connection's *context*, before any headers were applied."""
     scheme: str = context._orig_protocol
     return scheme
 
 
 def block_source(page: template.Template, loader: template.BaseLoader, name: str) -> tuple[str, list[str]]:
-    """Return the Python of the block *name* of *page*, "" where there is none, and the names of all blocks."""
+    """Return the Python code of the block *name* of *page*, "" if absent, and the names of all blocks."""
     blocks: dict[str, template._NamedBlock] = {}
     ancestors = page._get_ancestors(loader)[::-1]
     for ancestor in ancestors:
@@ -164,26 +164,26 @@ def block_source(page: template.Template, loader: template.BaseLoader, name: str
 
 
 class BufferedStream(BaseIOStream):
-    """A stream whose bytes come from elsewhere than a socket."""
+    """A stream that gets its bytes from another source than a socket."""
 
     _read_buffer_size: int
     _read_future: Future[Any] | None
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a read waits for bytes."""
+        """Whether a read is waiting for bytes."""
         return self._read_future is not None
 
     @property
     def is_filling(self) -> bool:
-        """Whether a `read_into` waits, whose buffer belongs to the caller."""
+        """Whether a `read_into` is waiting, whose buffer belongs to the caller."""
         return self._user_read_buffer
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is read, written or left in the buffer, and the stream is open."""
+        """Whether the stream is open, with no read or write in progress and an empty buffer."""
         return not (self._read_future or self._write_futures or self._closed or self._read_buffer)
 
     def read_now(self) -> None:
-        """Have the waiting read look for bytes."""
+        """Continue the waiting read with the available bytes."""
         self._handle_read()

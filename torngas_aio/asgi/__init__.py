@@ -5,7 +5,7 @@
 
     application.py  the ASGI callable        request.py  a scope as a `Request`
     exchange.py     one request's response   body.py     its body, received when it is read
-    outbox.py       messages on their way to the server, with back-pressure
+    outbox.py       messages to the server, with back-pressure
     socket.py       a WebSocket
 
 Begin with `get_asgi_application`.

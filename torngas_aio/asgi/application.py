@@ -22,7 +22,7 @@ from tornado.httputil import HTTPInputError, HTTPServerRequest
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.application import Application
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
-from torngas_aio.asgi.request import aim, client_of, made_request
+from torngas_aio.asgi.request import build_request, client_of, set_target
 from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.application import answer
@@ -52,13 +52,13 @@ def get_asgi_application(
     Args:
         application: An `Application` or a subclass; None builds the project's from its settings, as
             `runserver.py` does, without reading the command line.
-        max_body_size: The largest request body in bytes; larger ones are answered 413. A handler's class may set
-            its own, and a handler may call `request.connection.set_max_body_size`.
+        max_body_size: The largest request body in bytes; the response to larger ones is 413. A handler's class may
+            set another limit, and a handler may call `request.connection.set_max_body_size`.
         body_timeout: Seconds for a whole body, then 408; 0 for no limit.
-        body_rate_timeout: Seconds over which a body must bring 240 bytes a second, then 408; 0 for no limit.
+        body_rate_timeout: Seconds over which a body must average 240 bytes per second, else 408; 0 for no limit.
 
     Raises:
-        ArgumentError: Something else was given.
+        ArgumentError: *application* is neither an `Application` nor a subclass of it.
         ConfigError: The settings cannot work; every fault is listed.
     """
     if isinstance(application, Application):
@@ -73,13 +73,13 @@ def get_asgi_application(
 
 
 class AsgiApplication:
-    """An `Application` as ASGI servers call it.
+    """An `Application` as an ASGI callable.
 
-    XHEADERS, TRUSTED_PROXIES and TRUSTED_PROXY_HEADERS count for the client that the ASGI server names.
+    XHEADERS, TRUSTED_PROXIES and TRUSTED_PROXY_HEADERS apply to the client address that the ASGI server reports.
 
     Attributes:
-        application: The application that answers.
-        limits: Of request bodies.
+        application: The application that serves the requests.
+        limits: Limits on request bodies.
     """
 
     def __init__(
@@ -102,15 +102,15 @@ class AsgiApplication:
         """Serve one connection; called by the ASGI server.
 
         Raises:
-            ValueError: The server speaks of something that is neither HTTP, WebSocket nor lifespan.
+            ValueError: The scope is neither HTTP, WebSocket nor lifespan.
         """
         kind = scope["type"]
-        if self._context is None:  # the server's own, before any request has touched it
+        if self._context is None:  # the server's context, before any request has changed it
             self._context = contextvars.copy_context()
         if kind == "lifespan":
-            # An ASGI server says that it stops when all connections have ended; streams end when they know of it.
-            with _heard_signals(self._note_stop):
-                await self._live(receive, send)
+            # An ASGI server reports its stop after all connections have ended, but streams end only once notified.
+            with _observed_signals(self._note_stop):
+                await self._run_lifespan(receive, send)
         elif kind == "http":
             await self._serve(HTTPExchange(scope, receive, send, self.limits), scope)
         elif kind == "websocket":
@@ -119,15 +119,15 @@ class AsgiApplication:
             raise ValueError(f"ASGI scope {kind!r} is not served: http, websocket and lifespan are.")
 
     def _note_stop(self) -> None:
-        self.application.is_stopping.set()  # each start makes another event
+        self.application.is_stopping.set()  # read each time: a start creates a new event
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
                     await self.application.startup()
-                except BaseException as exc:  # one that passed would tell the server that there is no lifespan
+                except BaseException as exc:  # raised to the server, it would mean that there is no lifespan
                     if is_imposed(exc):
                         raise
                     logger.exception("The application did not start.")
@@ -146,12 +146,12 @@ class AsgiApplication:
     async def _serve(self, exchange: HTTPExchange, scope: MutableMapping[str, object]) -> None:
         if self._proxies is not None:
             exchange.context = client_of(scope, self._proxies)
-        request = made_request(scope, exchange)
+        request = build_request(scope, exchange)
         try:
             line = checked_line(exchange.start_line, request.headers)
             HTTPServerRequest(start_line=line, headers=request.headers)  # Tornado's checks of the head
-            if line.path != exchange.start_line.path:  # it was a whole URL
-                aim(request, line.path)
+            if line.path != exchange.start_line.path:  # the target was an absolute URL
+                set_target(request, line.path)
         except HTTPInputError as exc:
             await exchange.refuse(400, str(exc))
             return
@@ -160,7 +160,7 @@ class AsgiApplication:
         context = self._context.copy() if context_for is None else context_for(request)
         loop = asyncio.get_running_loop()
         # Owned here: awaited, and cancelled with the server's own task.
-        task = loop.create_task(_answered(self.application, request), context=context)
+        task = loop.create_task(_serve_request(self.application, request), context=context)
         try:
             interrupt = await exchange.run(task)
             if interrupt is not None:
@@ -173,15 +173,15 @@ class AsgiApplication:
 
 
 @contextlib.contextmanager
-def _heard_signals(note: Callable[[], None]) -> Generator[None]:
-    """Have *note* called in the running loop at SIGTERM and SIGINT, where the server has handlers for these.
+def _observed_signals(note: Callable[[], None]) -> Generator[None]:
+    """Call *note* in the running loop on SIGTERM and SIGINT, if the server has handlers for these.
 
-    The server's handlers are called as ever; outside the main thread, which has no signals, nothing happens.
+    The server's handlers are still called. Outside of the main thread, which receives the signals, this does nothing.
     """
     loop = asyncio.get_running_loop()
     handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(note)
         handlers[number](number, frame)
@@ -191,17 +191,17 @@ def _heard_signals(note: Callable[[], None]) -> Generator[None]:
             handler = signal.getsignal(number)
             if callable(handler):
                 handlers[number] = handler
-                signal.signal(number, hear)
+                signal.signal(number, on_signal)
     try:
         yield
     finally:
         for each, former in handlers.items():
-            if signal.getsignal(each) is hear:  # else another one has taken its place
+            if signal.getsignal(each) is on_signal:  # otherwise another handler was installed meanwhile
                 signal.signal(each, former)
 
 
-async def _answered(application: Application, request: Request) -> KeyboardInterrupt | None:
-    """Answer *request*; return the interrupt that is to be raised once the answer is sent, None for none."""
+async def _serve_request(application: Application, request: Request) -> KeyboardInterrupt | None:
+    """Serve *request*; return the interrupt to be raised after the response was sent, None for none."""
     try:
         await answer(application, request)
     except KeyboardInterrupt as exc:

@@ -1,6 +1,6 @@
-"""A request's body over ASGI: a message is received when the body is read, never before.
+"""A request's body over ASGI: a message is received only when the body is read.
 
-Once the response has begun, as much as 64 KiB is received ahead, so that a client's end is noticed: `receive_ahead`.
+After the response has begun, up to 64 KiB are received ahead, to notice a disconnected client: `receive_ahead`.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ class IncomingBody:
     """A `torngas_aio.http.base.Body`.
 
     Args:
-        scope: Tells whether there is a body at all.
-        receive: Gives the server's next message.
-        leave: Called when that says that the client has gone.
-        limits: `max_body_size`, `min_rate`, `body_timeout` and `body_rate_timeout` hold.
+        scope: Determines whether there is a body.
+        receive: Returns the server's next message.
+        leave: Called when a message reports that the client has gone.
+        limits: `max_body_size`, `min_rate`, `body_timeout` and `body_rate_timeout` are used.
 
     Attributes:
-        deadline: When the whole body must be there, by the loop's clock.
+        deadline: When the whole body must have arrived, by the loop's clock.
         ended: Set when no further message of the body will be received.
         limit: The largest body in bytes; more raises `BodyError` 413.
     """
@@ -52,8 +52,8 @@ class IncomingBody:
         self._size = 0
         self._is_cut = False
         self._receiving: asyncio.Future[_Message] | None = None
-        self._ahead: deque[_Message] = deque()  # received before they were read
-        self._waited = 0.0  # seconds for the client, since `_seen` bytes had come
+        self._ahead: deque[_Message] = deque()  # received before they are read
+        self._waited = 0.0  # seconds spent waiting for the client since `_seen` bytes had arrived
         self._seen = 0
         self._length = _length_of(scope)
         if self._length == 0:
@@ -62,7 +62,7 @@ class IncomingBody:
             self.set_timeout(limits.body_timeout)
 
     def set_timeout(self, seconds: float) -> None:
-        """Give the whole body *seconds* from now."""
+        """Set the deadline of the whole body to *seconds* from now."""
         self.deadline = asyncio.get_running_loop().time() + seconds
 
     @property
@@ -72,7 +72,7 @@ class IncomingBody:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the body was too large or too slow, of which every reader is told from then on."""
+        """Whether the body was too large or too slow; every later read raises that error."""
         return self._error is not None
 
     @property
@@ -81,7 +81,7 @@ class IncomingBody:
         return self.ended.is_set() and not self._is_cut and not self._ahead
 
     async def read_all(self) -> bytes:
-        """Return the whole body; raises as `read_chunk`. What was read goes to the next reader if this is cancelled."""
+        """Return the whole body; raises as `read_chunk`. A cancelled read keeps its parts for the next reader."""
         parts: list[bytes] = []
         try:
             while chunk := await self.read_chunk():
@@ -121,7 +121,7 @@ class IncomingBody:
         return b""
 
     async def _next(self) -> _Message:
-        """Return the next message, for which the client has its time; that of the handler is not counted."""
+        """Return the next message; only time spent waiting for the client counts for the limits."""
         loop = asyncio.get_running_loop()
         rate_seconds = self._limits.body_rate_timeout or NEVER
         while not self._ahead:
@@ -134,23 +134,23 @@ class IncomingBody:
             now = loop.time()
             self._waited += now - began
             if not done:
-                self._check_pace(now)
+                self._check_rate(now)
             elif self._receiving is receiving:
                 self._receiving = None
                 return receiving.result()
         return self._ahead.popleft()
 
     async def receive_ahead(self) -> None:
-        """Receive up to 64 KiB that were not asked for yet, or until the body or the client's connection ends."""
+        """Receive up to 64 KiB that are not read yet, or until the body or the connection ends."""
         size = 0
         while not self.ended.is_set() and size <= _MOST_AHEAD:
             if self._receiving is None:
                 self._receiving = asyncio.ensure_future(self._receive())
             receiving = self._receiving
             await asyncio.wait({receiving})
-            if self._receiving is not receiving:  # a reader has it
+            if self._receiving is not receiving:  # a reader has received it
                 continue
-            if receiving.exception() is not None:  # the next reader's
+            if receiving.exception() is not None:  # raised by the next read
                 return
             self._receiving = None
             message = receiving.result()
@@ -163,7 +163,7 @@ class IncomingBody:
             if not message.get("more_body", False):
                 self.ended.set()
 
-    def _check_pace(self, now: float) -> None:
+    def _check_rate(self, now: float) -> None:
         limits = self._limits
         if now >= self.deadline or self._size - self._seen < limits.min_rate * limits.body_rate_timeout:
             self._refuse(408, "The body did not arrive in time.")
@@ -178,22 +178,22 @@ class IncomingBody:
         raise self._error
 
     def cut(self) -> None:
-        """Note that the rest of the body will never come."""
+        """Note that the rest of the body will not arrive."""
         if not self.ended.is_set():
             self._is_cut = True
             self.ended.set()
 
     async def aclose(self) -> None:
-        """Wait for no further message."""
+        """Cancel a pending receive."""
         if self._receiving is not None:
             self._receiving.cancel()
             await asyncio.wait([self._receiving])
 
 
 def _length_of(scope: Mapping[str, Any]) -> int | None:
-    """Return the length of the body, None where only its messages tell.
+    """Return the length of the body, None if it is only known from its messages.
 
-    HTTP/2 needs no length, and some servers leave it out; but a GET over HTTP/1 without one has no body.
+    HTTP/2 needs no length, and some servers omit it; but a GET over HTTP/1 without one has no body.
     """
     if scope["type"] == "websocket":
         return 0

@@ -1,10 +1,10 @@
-"""One HTTP request and its answer over ASGI.
+"""One HTTP request and its response over ASGI.
 
     application ── write_headers, write, finish (plain calls) ──► Outbox ── run ──► await send(...)
     await receive() ── IncomingBody, one message at a time, only when it is read ──► application
                     └── http.disconnect ──► the close callback
 
-What the answer says about its length is held, as by our own server.
+The response must be as long as its Content-Length, as on our own server.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ Send = Callable[[Message], Awaitable[None]]
 _T = TypeVar("_T")
 
 LAST_SECONDS = 1.0
-"""How long a client may take for the answer to a request that its server has cancelled."""
+"""How long a client may take to read the response to a request that its server has cancelled."""
 
 _SWITCHING = 101
 _SERVERS_OWN = frozenset({"keep-alive", "transfer-encoding"})
@@ -56,22 +56,22 @@ class HTTPExchange(HTTPConnection):
         self._receive = receive
         self._send = send
         self._outbox = Outbox()
-        self._left: int | None = None  # bytes of the body that the header promised and that are still to come
+        self._left: int | None = None  # bytes still to come of the Content-Length sent
         self._has_sent = False
         self._close_callback: Callable[[], Any] | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._failure: BaseException | None = None  # of `_listening`, for the server
-        self._hearing: asyncio.Task[None] | None = None  # for the client's end, while its body is not read
+        self._failure: BaseException | None = None  # of `_listening`, raised to the server
+        self._receiving_ahead: asyncio.Task[None] | None = None  # detects a disconnect while the body is not read
 
     # The server's side
 
     async def run(self, task: asyncio.Task[_T]) -> _T:
-        """Send what the application answers, until *task* has ended and everything is sent; return its result.
+        """Send the application's response, until *task* has ended and everything is sent; return its result.
 
-        An answer that was broken off is left incomplete: the server sees that and cuts the connection.
+        An aborted response is left incomplete: the server then closes the connection.
 
         Raises:
-            Exception: What `receive` or *task* has raised; not an OSError of `receive`: that is a client that has gone.
+            Exception: Raised by `receive` or *task*; not an OSError of `receive`, which means that the client has gone.
         """
         stirred = self._outbox.stirred
         task.add_done_callback(lambda _: stirred.set())
@@ -92,7 +92,7 @@ class HTTPExchange(HTTPConnection):
         return task.result()
 
     def _leave_if_failed(self, listening: asyncio.Task[None]) -> None:
-        """Take the client for gone where *listening* failed: no end of its connection would be noticed."""
+        """Treat the client as gone if *listening* failed, because a disconnect could not be noticed any more."""
         if listening.cancelled() or (failure := listening.exception()) is None:
             return
         if not isinstance(failure, OSError):
@@ -100,26 +100,26 @@ class HTTPExchange(HTTPConnection):
         self._leave()
 
     async def _stop_listening(self) -> None:
-        for task in (self._listening, self._hearing):
+        for task in (self._listening, self._receiving_ahead):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
 
     @property
     def _is_over(self) -> bool:
-        """Whether nothing more will be said on this connection."""
+        """Whether nothing more will be sent on this connection."""
         return self.is_finished or self.is_gone
 
     async def refuse(self, status: int, reason: str) -> None:
-        """Answer a request that never reaches the application; the connection closes."""
+        """Respond to an invalid request without calling the application; the connection closes."""
         fields = [("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close")]
         self.respond(status, reason, fields, f"{reason}\n".encode(), self.start_line.method == "HEAD")
         await self._send_out()
 
     async def send_last(self) -> None:
-        """Send the 503 of a request that the server has cancelled: else it sends a 500, and the log is wrong.
+        """Send the 503 of a request that the server has cancelled; else it sends a 500, unlike the access log.
 
-        Nothing is sent after a part of another answer, nor to a client that takes longer than `LAST_SECONDS`.
+        Nothing is sent after a part of another response, nor to a client that takes longer than `LAST_SECONDS`.
         """
         if not self._has_sent:
             with contextlib.suppress(TimeoutError):
@@ -140,18 +140,18 @@ class HTTPExchange(HTTPConnection):
         await self._send(message)
 
     def _note_lost(self) -> None:
-        """Note that a message could not be sent."""
+        """Handle a message that could not be sent."""
         self._leave()
 
     async def _listen(self) -> None:
-        """Wait for the end of the body, then for the client to go."""
+        """Wait for the end of the body, then for the disconnect."""
         await self.body.ended.wait()
         while not self.is_gone:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._leave()
             else:
-                await asyncio.sleep(0)  # some servers say over and over that the body has ended
+                await asyncio.sleep(0)  # some servers repeat that the body has ended
 
     def _leave(self) -> None:
         if self.is_gone:
@@ -173,8 +173,8 @@ class HTTPExchange(HTTPConnection):
         """Send one complete response; see `http.base.Exchange.respond`.
 
         Raises:
-            HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; nothing was
-                sent, and another answer may be.
+            HTTPOutputError: *body* does not match its Content-Length, or *status* allows none. Nothing was
+                sent; another response may be.
         """
         self._refuse_late()
         fields = list(headers)
@@ -193,13 +193,13 @@ class HTTPExchange(HTTPConnection):
     def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
         if start_line.code < 200 and start_line.code != _SWITCHING:
-            return self._outbox.drained()  # ASGI has no word for 103 and the like; the answer is still to come
+            return self._outbox.drained()  # ASGI does not support informational responses such as 103
         start = self._start(start_line.code, headers.get_all())
         if chunk:
             self._count(chunk)
         self._has_begun = True
         if not self.body.ended.is_set():
-            self._hearing = asyncio.ensure_future(self.body.receive_ahead())
+            self._receiving_ahead = asyncio.ensure_future(self.body.receive_ahead())
         posted = self._post(start)
         return self._post(_part(chunk)) if chunk else posted
 
@@ -218,34 +218,34 @@ class HTTPExchange(HTTPConnection):
         self._post({"type": "http.response.body", "body": b""})
 
     def abort(self) -> None:
-        """Leave the response incomplete: the server cuts the connection when it sees that."""
+        """Leave the response incomplete, so that the server closes the connection."""
         self.is_finished = True
         self._leave()
 
     def detach(self) -> Any:
-        """Not over ASGI.
+        """Refuse to detach: not supported over ASGI.
 
         Raises:
-            RuntimeError: Always; WebSockets have a way of their own.
+            RuntimeError: Always; WebSockets use `SocketExchange`.
         """
         raise RuntimeError("An ASGI server keeps its connections: detach() wants torngas_aio's server or Tornado's.")
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         if callback is not None and self.is_gone and not self.is_finished:
-            asyncio.get_running_loop().call_soon(callback)  # it has left while the application was still opening
+            asyncio.get_running_loop().call_soon(callback)  # the client left before the handler was created
         else:
             self._close_callback = callback
 
     def set_max_body_size(self, size: int) -> None:
-        """Refuse bodies of more than *size* bytes with 413."""
+        """Set the limit of this request's body to *size* bytes; 413 beyond."""
         self.body.limit = size
 
     def set_body_timeout(self, seconds: float) -> None:
-        """Give this request's body *seconds* from now; it is answered 408 otherwise."""
+        """Set the deadline of this request's body to *seconds* from now; 408 after that."""
         self.body.set_timeout(seconds)
 
     async def drained(self) -> None:
-        """Return when the server has taken what was written, but for 64 KiB.
+        """Return when at most 64 KiB of what was written have not been accepted by the server.
 
         Raises:
             StreamClosedError: The client has gone.
@@ -256,7 +256,7 @@ class HTTPExchange(HTTPConnection):
             if not self.is_finished:
                 raise
 
-    # The answer's length
+    # The response's length
 
     def _start(self, status: int, fields: Iterable[tuple[str, str]]) -> Message:
         fields = list(fields)
@@ -265,25 +265,25 @@ class HTTPExchange(HTTPConnection):
         if status >= 600:
             raise HTTPOutputError(f"Status {status} cannot be sent: ASGI servers know those up to 599.")
         headers: list[tuple[bytes, bytes]] = []
-        if self.body.is_refused:  # what is left of it must not be taken for the next request
+        if self.body.is_refused:  # the server must not parse the rest of it as the next request
             fields = [*((name, value) for name, value in fields if name != "Connection"), ("Connection", "close")]
         self._left = None if allows_body(status) else 0
         for name, value in fields:
             lowered = name.lower()
             if lowered == "content-length" and allows_body(status):
-                self._left = self._promised(value)
+                self._left = self._parse_length(value)
             if lowered not in _SERVERS_OWN and (lowered != "connection" or self._may_close(value)):
                 headers.append((lowered.encode("latin-1"), value.encode("latin-1")))
         if self.start_line.method == "HEAD":
-            self._left = None  # the header speaks of a body that is not sent
+            self._left = None  # the header describes a body that is not sent
         self.status = status
         return {"type": "http.response.start", "status": status, "headers": headers}
 
     def _may_close(self, value: str) -> bool:
-        """Return whether a Connection header is passed on: HTTP/2 and later allow none."""
+        """Return whether a Connection header is passed on: HTTP/2 and later forbid it."""
         return value.lower() == "close" and str(self.scope.get("http_version", "1.1")).startswith("1")
 
-    def _promised(self, value: str) -> int:
+    def _parse_length(self, value: str) -> int:
         length = parse_whole(value)
         if length is None:
             self._fail(f"Content-Length {value!r} is not a number of bytes.")
@@ -300,7 +300,7 @@ class HTTPExchange(HTTPConnection):
             self._fail(f"The body is {self._left} bytes shorter than its Content-Length says.")
 
     def _fail(self, reason: str) -> NoReturn:
-        if self._has_begun:  # else another answer may be given
+        if self._has_begun:  # otherwise another response may still be sent
             self.abort()
         raise HTTPOutputError(reason)
 

@@ -1,7 +1,7 @@
-"""Messages on their way to an ASGI server, with back-pressure for those who write.
+"""Messages to be sent to an ASGI server, with back-pressure on the writers.
 
 put ──► messages ──► take, send, note_sent
- └── more than 64 KiB unsent: `is_full`, until the server has taken enough of it
+ └── more than 64 KiB unsent: `is_full`, until the server has accepted enough
 """
 
 import asyncio
@@ -19,11 +19,11 @@ _HIGH_WATER = 64 * 1024
 
 
 class Outbox:
-    """What is still to be sent, in order.
+    """The unsent messages, in order.
 
     Attributes:
-        size: Bytes, or characters of texts, that the server has not taken.
-        stirred: Set when there is something to send, or the client has gone.
+        size: Bytes, or characters of texts, that the server has not accepted.
+        stirred: Set when there is a message to send, or the client has gone.
     """
 
     def __init__(self) -> None:
@@ -38,11 +38,11 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        """Whether writers ought to wait; never once the client has gone."""
+        """Whether writers should wait; False once the client has gone."""
         return self.size > _HIGH_WATER and not self._is_gone
 
     def put(self, message: Message) -> None:
-        """Add *message*; dropped when the client has gone."""
+        """Append *message*; it is dropped if the client has gone."""
         if not self._is_gone:
             self._messages.append(message)
             self.size += _size_of(message)
@@ -53,20 +53,20 @@ class Outbox:
         return self._messages.popleft()
 
     def note_sent(self, message: Message) -> None:
-        """Let writers go on if few enough bytes wait."""
+        """Count *message* as sent; release waiting writers if few enough bytes are unsent."""
         self.size -= _size_of(message)
         if not self.is_full:
             self._release(None)
 
     def lose(self) -> None:
-        """Drop everything: the client will not read it."""
+        """Drop every message: the client has gone."""
         self._is_gone = True
         self._messages.clear()
         self.stirred.set()
         self._release(StreamClosedError())
 
     def drained(self) -> "asyncio.Future[None]":
-        """Return a future that is done when few enough bytes wait; it fails with `StreamClosedError`."""
+        """Return a future that is done when few enough bytes are unsent, and fails with `StreamClosedError`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         if self._is_gone:
@@ -84,7 +84,7 @@ class Outbox:
                 future.set_result(None)
             else:
                 future.set_exception(error)
-                future.exception()  # seen: a writer need not wait
+                future.exception()  # retrieved, so that asyncio does not warn if it is never awaited
 
 
 def _size_of(message: Message) -> int:

@@ -1,4 +1,4 @@
-"""An ASGI scope as a `Request`."""
+"""Conversion of an ASGI scope to a `Request`."""
 
 import socket
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,9 @@ from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
 from torngas_aio.utils.hosts import parse_address
 
-__all__ = ["aim", "client_of", "made_request", "start_line_of"]
+__all__ = ["build_request", "client_of", "set_target", "start_line_of"]
 
-_SAFE = "/!$&'()*+,;=:@~-._"  # SPEC: RFC 3986 3.3, what a path may hold unescaped
+_SAFE = "/!$&'()*+,;=:@~-._"  # SPEC: RFC 3986 3.3, characters that need no escape in a path
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -25,8 +25,8 @@ _HANDSHAKE = (
 )
 
 
-def made_request(scope: Mapping[str, Any], connection: object) -> Request:
-    """Return the request that *scope* describes, below its root path."""
+def build_request(scope: Mapping[str, Any], connection: object) -> Request:
+    """Return the request of *scope*, with the path relative to its root path."""
     headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
     if scope["type"] == "websocket":
         headers = _handshake(headers, scope.get("subprotocols") or ())
@@ -38,20 +38,20 @@ def made_request(scope: Mapping[str, Any], connection: object) -> Request:
     return request
 
 
-def aim(request: Request, target: str) -> None:
-    """Have *request* ask for *target*, a path and query as the server has it: with the root path or without."""
+def set_target(request: Request, target: str) -> None:
+    """Set the target of *request* to *target*, a path and query with or without the root path."""
     path, mark, request.query = target.partition("?")
     request.path = _below(request.root_path, path)
     request.uri = request.root_path + request.path + mark + request.query
 
 
 def _below(root: str, path: str) -> str:
-    """Return what follows *root* in *path*, all of it where *path* does not begin so."""
+    """Return the part of *path* after *root*; *path* itself if it does not begin with it."""
     if not root:
         return path
     if path == root or path.startswith(f"{root}/"):
         return path[len(root) :] or "/"
-    # SPEC: RFC 3986 6.2.2: a client may encode the same path in another way
+    # SPEC: RFC 3986 6.2.2: a client may encode the same path differently
     depth = root.count("/") + 1
     segments = path.split("/", depth)
     is_below = unquote_to_bytes("/".join(segments[:depth])) == unquote_to_bytes(root)
@@ -64,12 +64,12 @@ def _root_of(scope: Mapping[str, Any]) -> str:
 
 
 def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -> Peer:
-    """Return the client of *scope*, or the one that a trusted proxy names; "0.0.0.0" where the address is none.
+    """Return the client of *scope*, or the one named by a trusted proxy; "0.0.0.0" if the address is not an IP address.
 
-    A zone belongs to a link-local address, as the system names it; `::1%x` comes from a header that a server believes.
+    A zone is only valid with a link-local address; `::1%x` comes from a header that the server trusts.
 
     Args:
-        proxies: Proxies that are believed besides those that the ASGI server itself believes.
+        proxies: Proxies that are trusted in addition to those of the ASGI server.
     """
     scheme: str = scope.get("scheme", "http")
     protocol = {"ws": "http", "wss": "https"}.get(scheme, scheme)
@@ -89,11 +89,11 @@ def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -
 
 
 def _handshake(headers: list[tuple[bytes, bytes]], subprotocols: Iterable[str]) -> list[tuple[bytes, bytes]]:
-    """Return *headers* as Tornado's handler expects them; over HTTP/2 there is no handshake."""
+    """Return *headers* with those of a handshake that Tornado's handler expects; over HTTP/2 they are absent."""
     given = {name for name, _ in headers}
     offered = [(b"sec-websocket-protocol", name.encode("latin-1")) for name in subprotocols]
     made = [pair for pair in (*_HANDSHAKE, *offered) if pair[0] not in given]
-    # Compression is the server's: a handler that agreed to it would compress once more.
+    # Compression is done by the server: a handler that negotiated it would compress a second time.
     return [pair for pair in headers if pair[0] != b"sec-websocket-extensions"] + made
 
 

@@ -1,7 +1,7 @@
-"""A WebSocket over ASGI, for handlers that speak Tornado's protocol.
+"""A WebSocket over ASGI, for handlers that use Tornado's protocol.
 
-Tornado's `WebSocketHandler` answers 101, takes the connection over and reads and writes frames. Here the
-connection is made of messages, so frames are made and taken apart between the two:
+Tornado's `WebSocketHandler` responds with 101, takes the connection over and reads and writes frames. An ASGI
+server exchanges messages instead, so frames are converted in both directions:
 
     handler ── frames ──► transport ── decoded ──► await send({'type': 'websocket.send', ...})
     await receive() ── encoded as a client's frames ──► stream ── handler
@@ -25,13 +25,13 @@ __all__ = ["SocketExchange"]
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL = 0x80
-_NO_CODE, _NO_FRAME = 1005, 1006  # SPEC: RFC 6455 7.4.1, never seen in a frame
+_NO_CODE, _NO_FRAME = 1005, 1006  # SPEC: RFC 6455 7.4.1, never sent in a frame
 _MAX_REASON = 123
 _HOP_BY_HOP = frozenset({"upgrade", "connection", "sec-websocket-accept", "sec-websocket-protocol"})
 
 
 class SocketExchange(HTTPExchange):
-    """A handshake, then a socket: answers other than 101 refuse it."""
+    """A handshake, then a socket: a response other than 101 refuses it."""
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send)
@@ -53,10 +53,10 @@ class SocketExchange(HTTPExchange):
                 if self._successor is not None:
                     self._successor.data_received(_frame_of(message))
             elif message["type"] == "websocket.disconnect":
-                await asyncio.sleep(0)  # the handler takes what came before
+                await asyncio.sleep(0)  # the handler first processes earlier messages
                 self._is_closed = True
                 if self._successor is not None:
-                    self._successor.data_received(_goodbye_of(message))
+                    self._successor.data_received(_close_frame_of(message))
                 self._leave()
 
     def _note_lost(self) -> None:
@@ -70,7 +70,7 @@ class SocketExchange(HTTPExchange):
             self._successor.connection_lost(None)
 
     def let_read(self, is_allowed: bool) -> None:
-        """Receive messages, or wait while the handler has enough of them."""
+        """Receive messages, or pause while the handler's buffer is full."""
         (self._may_read.set if is_allowed else self._may_read.clear)()
 
     def _start(self, status: int, fields: Iterable[tuple[str, str]]) -> Message:
@@ -91,7 +91,7 @@ class SocketExchange(HTTPExchange):
         if "websocket.http.response" in self.scope.get("extensions", {}):
             return {**start, "type": "websocket.http.response.start"}
         self._is_closed = True
-        return {"type": "websocket.close", "code": 1008}  # the server answers 403
+        return {"type": "websocket.close", "code": 1008}  # the server responds with 403
 
     def _post(self, message: Message) -> "asyncio.Future[None]":
         if message["type"] == "http.response.body":
@@ -111,30 +111,30 @@ class SocketExchange(HTTPExchange):
     async def _send_out(self) -> None:
         await super()._send_out()
         if self._successor is not None and not self.is_gone:
-            self._successor.resume_writing()  # PERF: all of it went, so the handler may write a whole outbox again
+            self._successor.resume_writing()  # PERF: the outbox is empty, the handler may fill it again
 
     def detach(self) -> TransportStream:
-        """Return the stream that a handler reads frames from and writes frames to."""
+        """Return the stream from which a handler reads frames and to which it writes frames."""
         stream = TransportStream(_Transport(self))
         self.detach_to(StreamProtocol(stream))
         return stream
 
     def detach_to(self, successor: Successor) -> None:
-        """Have *successor* read and write frames."""
+        """Connect *successor*, which reads and writes frames."""
         self.is_finished = True
         self._successor = successor
-        successor.connection_made(_Transport(self))  # type: ignore[arg-type]  # as much of one as a Successor uses
+        successor.connection_made(_Transport(self))  # type: ignore[arg-type]  # has the methods that a Successor uses
         if self.is_gone:
             successor.connection_lost(None)
 
     def send_message(self, opcode: int, payload: bytes) -> None:
-        """Send what one of the handler's frames says."""
+        """Send the message for one of the handler's frames."""
         if opcode == _TEXT:
             self._post({"type": "websocket.send", "text": payload.decode()})
         elif opcode == _BINARY:
             self._post({"type": "websocket.send", "bytes": payload})
         elif opcode == _PING and self._successor is not None:
-            self._successor.data_received(_client_frame(_PONG, payload))  # the server below pings by itself
+            self._successor.data_received(_client_frame(_PONG, payload))  # the ASGI server sends pings itself
         elif opcode == _CLOSE:
             self._close(payload)
 
@@ -148,28 +148,28 @@ class SocketExchange(HTTPExchange):
             self._successor.data_received(_client_frame(_CLOSE, payload))
 
     def end(self) -> None:
-        """The handler has closed its stream."""
+        """Close the socket after the handler has closed its stream."""
         if not self._is_closed:
             self._is_closed = True
-            self._post({"type": "websocket.close", "code": 1011})  # the handler failed: it said no word of goodbye
+            self._post({"type": "websocket.close", "code": 1011})  # the handler failed without sending a close frame
         self._close_callback = None
         self.let_read(True)
         self._outbox.stirred.set()
 
     @property
     def unsent_bytes(self) -> int:
-        """What the server has not taken of the handler's messages."""
+        """Size of the handler's messages that the server has not accepted."""
         return self._outbox.size
 
     def cut(self) -> None:
-        """End at once: what a client does not take is dropped, and no close frame could reach it."""
+        """Close at once, dropping unsent messages; a close frame could not reach a client that does not read."""
         if self._outbox.size:
             self._leave()
         self.end()
 
 
 class _Transport:
-    """The transport that a handler's stream writes frames to."""
+    """The transport to which a handler's stream writes frames."""
 
     def __init__(self, exchange: SocketExchange) -> None:
         self._exchange = exchange
@@ -178,7 +178,7 @@ class _Transport:
 
     def write(self, data: bytes) -> None:
         self._pending += data
-        while (frame := _taken(self._pending)) is not None:
+        while (frame := _next_frame(self._pending)) is not None:
             self._exchange.send_message(*frame)
 
     def close(self) -> None:
@@ -210,8 +210,8 @@ class _Transport:
         return default
 
 
-def _taken(pending: bytearray) -> tuple[int, bytes] | None:
-    """Take one unmasked, whole frame off *pending*; None when it has not all been written yet."""
+def _next_frame(pending: bytearray) -> tuple[int, bytes] | None:
+    """Remove one complete, unmasked frame from *pending* and return it; None if it is incomplete."""
     if len(pending) < 2:
         return None
     size, start = pending[1] & 0x7F, 2
@@ -234,8 +234,8 @@ def _frame_of(message: Message) -> bytes:
     return _client_frame(_BINARY, message["bytes"])
 
 
-def _goodbye_of(message: Message) -> bytes:
-    """Return the client's close frame; b"" where it went without one."""
+def _close_frame_of(message: Message) -> bytes:
+    """Return the client's close frame; b"" if it left without one."""
     code = message.get("code") or _NO_CODE
     if code == _NO_FRAME:
         return b""
@@ -246,7 +246,7 @@ def _goodbye_of(message: Message) -> bytes:
 
 
 def _client_frame(opcode: int, payload: bytes) -> bytes:
-    """Return one frame as a client sends it: masked. SPEC: RFC 6455 5.3"""
+    """Return one frame as sent by a client: masked. SPEC: RFC 6455 5.3"""
     size = len(payload)
     if size < 126:
         head = struct.pack("BB", _FINAL | opcode, 0x80 | size)

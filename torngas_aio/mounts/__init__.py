@@ -1,4 +1,4 @@
-"""Other applications under a URL: ASGI and WSGI ones. Extra `mount`, for WSGI.
+"""ASGI and WSGI applications under a URL. Extra `mount`, for WSGI.
 
     urls = route(
         url(r"/", "main.Index"),
@@ -6,7 +6,7 @@
     )
 
 table.py    mount: the rule for a URL table
-running.py  the running application: its lifespan, or its threads
+running.py  the running application: its lifespan or its threads
 
 Begin with `mount`.
 """

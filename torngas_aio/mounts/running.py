@@ -1,6 +1,6 @@
-"""Mounted applications as they run: opened and closed with ours, called for each request.
+"""Running mounted applications: opened and closed with ours, called for each request.
 
-    RunningASGI  lifespan.startup ... lifespan.shutdown, in a task of its own
+    RunningASGI  lifespan.startup ... lifespan.shutdown, in a separate task
     RunningWSGI  a2wsgi, in threads
 
 SPEC: ASGI 3.0, lifespan 2.0.
@@ -26,10 +26,10 @@ _Send = Callable[[_Message], Awaitable[None]]
 
 
 class RunningASGI:
-    """An ASGI application.
+    """A running ASGI application.
 
     Attributes:
-        state: What its lifespan has put into `scope["state"]`; each request gets a copy.
+        state: Set by its lifespan in `scope["state"]`; each request gets a copy.
     """
 
     def __init__(self, application: Any, title: str) -> None:
@@ -37,30 +37,30 @@ class RunningASGI:
         self._title = title
         self.state: dict[str, object] = {}
         self._task: asyncio.Task[None] | None = None
-        self._answer: asyncio.Future[_Message] | None = None
-        self._questions: asyncio.Queue[_Message] | None = None
+        self._reply: asyncio.Future[_Message] | None = None
+        self._events: asyncio.Queue[_Message] | None = None
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         await self._application(scope, receive, send)
 
     async def open(self) -> None:
-        """Start the lifespan; an application that has none is left alone.
+        """Start the lifespan; an application without one is only called for requests.
 
         Raises:
-            ConfigError: The application says that it could not start.
+            ConfigError: The application reports that it could not start.
         """
         self.state.clear()
-        self._questions = asyncio.Queue()
-        self._task = asyncio.create_task(self._live(), name=f"lifespan of {self._title}")
+        self._events = asyncio.Queue()
+        self._task = asyncio.create_task(self._run_lifespan(), name=f"lifespan of {self._title}")
         try:
-            answer = await self._ask("startup")
+            reply = await self._send_event("startup")
         except BaseException:
             await cancel_tasks({self._task})
             raise
-        if answer is not None and answer["type"] == "lifespan.startup.failed":
+        if reply is not None and reply["type"] == "lifespan.startup.failed":
             await cancel_tasks(() if self._task.done() else {self._task})
             raise ConfigError(
-                f"{self._title} did not start: {answer.get('message') or 'it gives no reason'}.", code="TGA301"
+                f"{self._title} did not start: {reply.get('message') or 'it gives no reason'}.", code="TGA301"
             )
 
     async def close(self) -> None:
@@ -69,40 +69,40 @@ class RunningASGI:
         if task is None or task.done():
             return
         try:
-            answer = await self._ask("shutdown")
-            if answer is not None and answer["type"] == "lifespan.shutdown.failed":
-                logger.error("%s did not shut down: %s", self._title, answer.get("message", ""))
+            reply = await self._send_event("shutdown")
+            if reply is not None and reply["type"] == "lifespan.shutdown.failed":
+                logger.error("%s did not shut down: %s", self._title, reply.get("message", ""))
             await asyncio.wait({task}, timeout=CLOSE_SECONDS)
         finally:
             await cancel_tasks(() if task.done() else {task})
 
-    async def _ask(self, event: str) -> _Message | None:
-        """Return what the application answers to *event*; None where it has ended without an answer."""
-        assert self._questions is not None
+    async def _send_event(self, event: str) -> _Message | None:
+        """Return the application's reply to *event*; None if it has ended without one."""
+        assert self._events is not None
         assert self._task is not None
-        self._answer = asyncio.get_running_loop().create_future()
-        self._questions.put_nowait({"type": f"lifespan.{event}"})
-        await asyncio.wait((self._answer, self._task), return_when=asyncio.FIRST_COMPLETED)
-        return self._answer.result() if self._answer.done() else None
+        self._reply = asyncio.get_running_loop().create_future()
+        self._events.put_nowait({"type": f"lifespan.{event}"})
+        await asyncio.wait((self._reply, self._task), return_when=asyncio.FIRST_COMPLETED)
+        return self._reply.result() if self._reply.done() else None
 
-    async def _live(self) -> None:
-        assert self._questions is not None
+    async def _run_lifespan(self) -> None:
+        assert self._events is not None
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
-            await self._application(scope, self._questions.get, self._note)
+            await self._application(scope, self._events.get, self._note)
         except BaseException as exc:
             if is_imposed(exc):
                 raise
-            # SPEC: ASGI lifespan 2.0: an application that raises at once does not want to be told.
+            # SPEC: ASGI lifespan 2.0: an application that raises at once does not support the lifespan.
             logger.debug("%s has no lifespan.", self._title, exc_info=exc)
 
     async def _note(self, message: _Message) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(message)
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(message)
 
 
 class RunningWSGI:
-    """A WSGI application in threads of its own. Extra `mount`."""
+    """A WSGI application in its own threads. Extra `mount`."""
 
     def __init__(self, application: Any, threads: int) -> None:
         self._application = application
@@ -111,7 +111,7 @@ class RunningWSGI:
         self._middleware: Any = None
 
     async def open(self) -> None:
-        """Prepare the threads.
+        """Create the threads.
 
         Raises:
             ConfigError: a2wsgi is not installed.
@@ -123,12 +123,12 @@ class RunningWSGI:
         self._middleware = WSGIMiddleware(self._serve, workers=self._threads)
 
     async def close(self) -> None:
-        """Let the threads end; those that answer a request end after it."""
+        """Let the threads end; those that serve a request end after it."""
         self._middleware.executor.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
-        """Answer one request; when its client goes or it is cancelled, the application's answer is closed."""
-        fields = [pair for pair in scope["headers"] if b"_" not in pair[0]]  # in `environ` they look like others
+        """Serve one request; if its client leaves or it is cancelled, the application's iterable is closed."""
+        fields = [pair for pair in scope["headers"] if b"_" not in pair[0]]  # same as "-" in `environ`
         call = _Call(receive, send)
         task = asyncio.ensure_future(
             self._middleware({**scope, "headers": fields, "torngas_aio.call": call}, call.receive, call.send)
@@ -137,7 +137,7 @@ class RunningWSGI:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             call.has_ended.set()
-            await asyncio.wait({task}, timeout=CLOSE_SECONDS)  # until the thread's next part
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)  # until the thread yields its next part
             await cancel_tasks(() if task.done() else {task})
             raise
         if call.error is not None:
@@ -157,9 +157,9 @@ class RunningWSGI:
 
 
 class _Call:
-    """The messages of one call.
+    """The messages of one request.
 
-    A failed `send` must not raise: a2wsgi would read its queue no longer, and the thread would wait on it for ever.
+    A failed `send` must not raise: a2wsgi would stop reading its queue, and the thread would wait on it without limit.
     """
 
     def __init__(self, receive: _Receive, send: _Send) -> None:
@@ -172,7 +172,7 @@ class _Call:
         """Return the next part of the body.
 
         Raises:
-            ClientGone: There is none: a body that was cut must not be taken for a whole one.
+            ClientGone: The client left; returning the end would make a truncated body look complete.
         """
         message = await self._receive()
         if message["type"] == "http.disconnect":
@@ -180,7 +180,7 @@ class _Call:
         return message
 
     async def send(self, message: _Message) -> None:
-        """Send *message*, or drop it once one could not be sent."""
+        """Send *message*; after a failure, drop it."""
         if self.has_ended.is_set():
             return
         try:

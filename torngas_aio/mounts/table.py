@@ -1,4 +1,4 @@
-"""`mount`: an application of another framework as a rule of a URL table."""
+"""`mount`: a rule of a URL table for an application of another framework."""
 
 import inspect
 import re
@@ -21,7 +21,7 @@ _SAFE = "/!$&'()*+,;=:@~-._%"
 
 @dataclass(frozen=True, eq=False)
 class Mount:
-    """An application and how it is mounted."""
+    """An application and the options of its mount."""
 
     application: Any
     prefix: str
@@ -31,7 +31,7 @@ class Mount:
     allows_cross_site: bool
 
     def running(self) -> RunningASGI | RunningWSGI:
-        """Return what runs the application; to be opened before the first request."""
+        """Return the object that runs the application; open it before the first request."""
         if self.is_wsgi:
             return RunningWSGI(self.application, self.threads)
         return RunningASGI(self.application, repr(self))
@@ -51,17 +51,17 @@ def mount(
 ) -> UrlSpec:
     """Return the rule for *application* at *prefix* and everything below it.
 
-    The request passes the hooks, HTTP modules and the access log of the rule first. The application sees the whole
-    path, with *prefix* (and what an `include` puts before it) in `root_path` or SCRIPT_NAME. Its lifespan runs with
-    that of ours. `scope["torngas_aio.handler"]` is the handler: `current_user`, `session`.
+    The rule's hooks, HTTP modules and access log apply. The application gets the whole path, with *prefix* (and that of
+    an `include`) in `root_path` or SCRIPT_NAME. Its lifespan runs with that of ours. `scope["torngas_aio.handler"]` is
+    the handler, with `current_user` and `session`.
 
     Args:
-        prefix: Plain text, such as "/admin"; "/" for every path that no rule before takes.
+        prefix: Plain text, such as "/admin"; "/" for every path that no earlier rule matches.
         application: An ASGI application, or a WSGI one (extra `mount`).
         name: For ROUTE_MODULES.
-        max_body_size: The largest request body in bytes; None: the server's.
-        allows_cross_site: Let POST, PUT, PATCH and DELETE from pages of other sites pass; else they are answered 403.
-        threads: How many requests a WSGI application answers at once.
+        max_body_size: The largest request body in bytes; None: the server's limit.
+        allows_cross_site: Allow POST, PUT, PATCH and DELETE from pages of other sites; otherwise the response is 403.
+        threads: How many requests a WSGI application serves concurrently.
 
     Raises:
         UrlError: *prefix* does not begin with "/", or *application* is neither.
@@ -75,7 +75,7 @@ def mount(
 
 
 class _MountSpec(UrlSpec):
-    """The rule of a mount; `include` makes another one under its own pattern."""
+    """The rule of a mount; `include` creates another one with its own pattern."""
 
     def __init__(self, pattern: Any, handler: object, kwargs: Any = None, name: str | None = None, **more: Any) -> None:
         source = pattern if isinstance(pattern, str) else pattern.pattern
@@ -84,7 +84,7 @@ class _MountSpec(UrlSpec):
 
 
 def _is_wsgi(application: object, place: str) -> bool:
-    """Return whether *application* takes `environ` and `start_response`, not `scope`, `receive` and `send`."""
+    """Return whether *application* accepts `environ` and `start_response` instead of `scope`, `receive` and `send`."""
     if callable(application) and not inspect.isclass(application):
         signature = inspect.signature(application)
         for is_wsgi, count in ((False, 3), (True, 2)):

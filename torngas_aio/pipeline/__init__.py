@@ -1,14 +1,14 @@
 """The pipeline: which hooks run for a request, in which order.
 
     call > route > request > handler > render > response > endcall
-    any of them may raise > exception; endcall runs all the same
+    an exception in any of them > exception; endcall runs in every case
 
 Hooks are found and checked once, when the application is built, and kept in flat tuples of bound coroutine
-functions, one set of tuples a route; a request only walks them. A stage without hooks is an empty tuple.
+functions, one set of tuples per route; a request only iterates over them. A stage without hooks is an empty tuple.
 
     hooks.py     Hook: one method of a middleware or module, found and checked
-    compiled.py  Pipeline: call, init and shutdown hooks; RouteStages: what runs for one route
-    run.py       PipelineRun: one request's walk: what was cleared, which response hooks have run
+    compiled.py  Pipeline: call, init and shutdown hooks; RouteStages: the hooks of one route
+    run.py       PipelineRun: the state of one request: which stages were ended, which response hooks have run
 
 Begin with `Pipeline`.
 """

@@ -1,4 +1,4 @@
-"""The application's pipeline: every hook, resolved once and compiled into flat tuples, route by route."""
+"""The application's pipeline: every hook, resolved once and compiled into flat tuples for each route."""
 
 import inspect
 import logging
@@ -26,30 +26,30 @@ __all__ = ["Pipeline", "RouteAware"]
 logger = logging.getLogger("torngas_aio.pipeline")
 
 _MAX_COMPILED = 16_384
-"""How many compiled stages are kept, which routes of one name, or of none, share. Paths that clients make up lead to
-many combinations of patterns, and must not fill the memory."""
+"""Most compiled stages in the cache; routes with the same name, or without one, share an entry. Paths invented by
+clients can match many combinations of patterns, so the number must be bounded."""
 
 
 @runtime_checkable
 class RouteAware(Protocol):
-    """A middleware that lets other hooks stand in for it, route by route.
+    """A middleware that provides other hooks for each route.
 
     Attributes:
-        path_patterns: Searched in the path of each request, once; which of them matched decides
+        path_patterns: Searched in the path of each request, once; those that match decide
             which hooks run.
     """
 
     path_patterns: Sequence[re.Pattern[str]]
 
     def attach(self, route_names: Iterable[str]) -> None:
-        """Take notice of the application's routes; called once, when it is built.
+        """Check the configuration against the application's routes; called once, when it is built.
 
         Raises:
-            ConfigError: The configuration does not fit the routes.
+            ConfigError: The configuration does not match the routes.
         """
 
     def hooks_for(self, route_name: str | None, matched: frozenset[int]) -> Mapping[str, Sequence[Hook]]:
-        """Return stage -> hooks, in the order they shall run, for a route and the patterns that matched."""
+        """Return the hooks of each stage, in order, for a route and the indices of the patterns that matched."""
         ...
 
 
@@ -57,11 +57,11 @@ class Pipeline:
     """Every hook of an application, resolved and checked.
 
     Args:
-        middlewares: Dotted paths, classes or instances, in declared order. A class is made once,
+        middlewares: Dotted paths, classes or instances, in declared order. A class is instantiated once,
             without arguments.
 
     Raises:
-        ConfigError: A path that names nothing, a class without any hook, a hook that is not
+        ConfigError: A path that cannot be imported, a class without any hook, a hook that is not
             `async def`; every fault is listed.
     """
 
@@ -77,17 +77,17 @@ class Pipeline:
         self.init = self._middleware_hooks_of("init")
         self.call_hooks = self._middleware_hooks_of("call")
         self.shutdown = self._middleware_hooks_of("shutdown")
-        self.call = tuple(hook.call for hook in self.call_hooks)  # what a request calls; the others are described, too
+        self.call = tuple(hook.call for hook in self.call_hooks)  # for requests; `call_hooks`: for `describe`
         self._compiled: dict[tuple[str | None, int], RouteStages] = {}
         self.unrouted = RouteStages({stage: self._middleware_hooks_of(stage) for stage in ROUTE_STAGES})
         ConfigError.gather(order_faults(self.unrouted.hooks["request"]), code="TGA301")
         self.is_idle = not self.call and not self.unrouted.has_any and not self._route_aware
 
     def attach(self, route_names: Iterable[str]) -> None:
-        """Fold in what depends on the routes: the HTTP modules.
+        """Add the hooks that depend on the routes: those of HTTP modules.
 
         Raises:
-            ConfigError: The modules' configuration does not fit the routes.
+            ConfigError: The modules' configuration does not match the routes.
         """
         names = tuple(route_names)
         patterns: list[re.Pattern[str]] = []
@@ -102,13 +102,13 @@ class Pipeline:
             ConfigError.gather(self._order_faults(names), code="TGA301")
 
     def _order_faults(self, names: Iterable[str]) -> dict[str, None]:
-        """Return the faults in the order of request hooks on any route, each once."""
+        """Return the faults in the order of request hooks on any route, without duplicates."""
         every_pattern = (1 << len(self._patterns)) - 1
         folded = (self._order_hooks(name, every_pattern) for name in (None, *names))
         return dict.fromkeys(fault for hooks in folded for fault in order_faults(RouteStages(hooks).hooks["request"]))
 
     def mask_of(self, path: str) -> int:
-        """Return which path patterns match *path*, as a bit mask; 0 where there are none to match."""
+        """Return which path patterns match *path*, as a bit mask; 0 if there are none."""
         mask = 0
         for index, pattern in enumerate(self._patterns):
             if pattern.search(path) is not None:
@@ -116,7 +116,7 @@ class Pipeline:
         return mask
 
     def stages_for(self, route_name: str | None, mask: int = 0) -> RouteStages:
-        """Return the compiled stages of a matched route under the patterns of *mask*."""
+        """Return the compiled stages of a matched route for the pattern mask *mask*."""
         key = (route_name, mask)
         stages = self._compiled.get(key)
         if stages is None:
@@ -126,7 +126,7 @@ class Pipeline:
         return stages
 
     def describe(self, stages: RouteStages | None = None) -> Iterator[Hook]:
-        """Yield every hook in the order it runs: the application's own, and those of *stages*."""
+        """Yield every hook in the order it runs: the application's own hooks, and those of *stages*."""
         by_stage = {"init": self.init, "call": self.call_hooks, "shutdown": self.shutdown}
         by_stage.update((stages or self.unrouted).hooks)
         for stage in STAGES:
@@ -140,7 +140,7 @@ class Pipeline:
         stand_ins = [self._find_stand_ins(middleware, route_name, mask) for middleware in self.middlewares]
         folded: dict[str, list[Hook]] = {}
         for stage in ROUTE_STAGES:
-            # Middlewares are reversed where the stage says so; what stands in for one keeps its own order.
+            # Reversed stages reverse the middlewares; the hooks that one of them provides keep their order.
             blocks = [
                 [*stand_in.get(stage, ()), *own.get(stage, ())]
                 for stand_in, own in zip(stand_ins, self._hooks, strict=True)

@@ -1,4 +1,4 @@
-"""Hooks: one method of a middleware or module each, found and checked when the application is built."""
+"""Hooks: single methods of a middleware or module, found and checked when the application is built."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 STAGES = ("init", "call", "request", "render", "response", "endcall", "exception", "shutdown")
-"""Every stage in the order of a request's life; a middleware's hook is `process_` and the stage's name."""
+"""Every stage in the order of a request; a middleware's hook is named `process_` and the stage's name."""
 
 REVERSED = frozenset({"render", "response", "endcall", "exception", "shutdown"})
 """Stages that run from the last declared middleware to the first."""
@@ -32,7 +32,7 @@ REVERSED = frozenset({"render", "response", "endcall", "exception", "shutdown"})
 ROUTE_STAGES = ("request", "render", "response", "endcall", "exception")
 
 FAILED = object()
-"""What is returned for a declaration whose fault was noted."""
+"""Returned for an invalid declaration whose fault was recorded."""
 
 HookCall = Callable[..., Awaitable[object]]
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -44,11 +44,11 @@ class Hook:
 
     Attributes:
         stage: One of `STAGES`.
-        owner: The class that was declared; the function may be inherited from another.
+        owner: The declared class; the function may be inherited from another.
         name: The method's name, such as "process_request" or "begin_request".
         call: The bound coroutine function.
-        before_body: Of a request hook: it runs before the request's body is read.
-        depends_on: Classes whose request hooks must have run before this one.
+        before_body: Whether a request hook runs before the request's body is read.
+        depends_on: Classes whose request hooks must run before this one.
     """
 
     stage: str
@@ -60,7 +60,7 @@ class Hook:
 
     @property
     def location(self) -> str:
-        """File and line of the function, "?" where Python knows no source."""
+        """File and line of the function, "?" if it has no Python source."""
         return _location(self.call)
 
     def __str__(self) -> str:
@@ -68,17 +68,17 @@ class Hook:
 
 
 def no_hook(function: _F) -> _F:
-    """Mark a base class's method as a placeholder: inherited, it does not count as a hook."""
+    """Mark a base class's method as a placeholder, which does not count as a hook in subclasses."""
     function.__dict__["is_no_hook"] = True
     return function
 
 
 def hooks_of(instance: object, names: Mapping[str, str], faults: list[str]) -> dict[str, list[Hook]]:
-    """Return the hooks that *instance* has, by stage.
+    """Return the hooks of *instance*, by stage.
 
     Args:
         names: Stage -> method name, such as {"request": "process_request"}.
-        faults: Gets a sentence for each method that is not `async def`, or takes other arguments than its hook.
+        faults: A sentence is added for each method that is not `async def`, or has the wrong parameters.
     """
     hooks: dict[str, list[Hook]] = {}
     for stage, name in names.items():
@@ -141,13 +141,13 @@ _ARGUMENTS = {
     "exception": ("handler", "clear", "typ", "value", "tb"),
     "shutdown": ("application",),
 }
-"""What the hook of each stage is called with; all by position but what stands after `**`."""
+"""Arguments of each stage's hook; all positional except those after `**`."""
 
 
 def _accepts(function: HookCall, arguments: Sequence[str]) -> bool:
     try:
         signature = inspect.signature(function)
-    except ValueError:  # a callable that Python knows no signature of
+    except ValueError:  # a callable without a known signature
         return True
     try:
         signature.bind(*(name for name in arguments if not name.startswith("**")))
@@ -157,17 +157,17 @@ def _accepts(function: HookCall, arguments: Sequence[str]) -> bool:
 
 
 def imported(declared: object, place: str, faults: list[str]) -> object:
-    """Return what the dotted path *declared* names, *declared* itself where it is none.
+    """Return the object at the dotted path *declared*; *declared* itself if it is not a string.
 
     Args:
         place: The setting that declares it.
-        faults: Gets a sentence when it cannot be imported; `FAILED` is returned then.
+        faults: A sentence is added if it cannot be imported; `FAILED` is returned then.
     """
     if not isinstance(declared, str):
         return declared
     try:
         return import_object(declared)
-    except Exception as exc:  # noqa: BLE001  the project's own code runs here, and may raise anything
+    except Exception as exc:  # noqa: BLE001  importing runs the project's code, which may raise anything
         faults.append(import_fault(exc, place, declared, "Check the spelling.").with_(path=place))
         return FAILED
 
@@ -176,14 +176,14 @@ def made(owner: type, title: str, faults: list[str]) -> object:
     """Return an instance of *owner*, a middleware's or module's class.
 
     Args:
-        title: Where it is declared, and what it is called there.
-        faults: Gets a sentence when it cannot be made; `FAILED` is returned then.
+        title: The setting and the declared name, for the message.
+        faults: A sentence is added if it cannot be created; `FAILED` is returned then.
     """
     try:
         return without_exit(owner)
-    except ConfigError as exc:  # its own settings
+    except ConfigError as exc:  # raised by the class for its own settings
         faults += exc.faults
-    except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
+    except Exception as exc:  # noqa: BLE001  a constructor may raise anything; it is reported
         place = place_of(exc)
         text = f"{place and f'{place}: '}{title} cannot be made without arguments: {exc!r}"
         faults.append(Fault(text, target=f"{owner.__module__}.{owner.__qualname__}"))

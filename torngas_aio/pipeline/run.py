@@ -1,4 +1,4 @@
-"""One request's walk through the stages of its route."""
+"""The run of one request through the stages of its route."""
 
 # pyright: reportPrivateUsage=false
 
@@ -25,7 +25,7 @@ class _State(Protocol):
 
 
 class HookedHandler(Protocol):
-    """A handler, as far as the walk looks at it."""
+    """The part of a handler's interface that a run uses."""
 
     @property
     def _response_state(self) -> _State: ...
@@ -39,7 +39,7 @@ class HookedHandler(Protocol):
 class RouteStages:
     """The hooks of one route: a flat tuple of bound coroutine functions for each stage.
 
-    The request stage has two halves, `before_body` and `request`, each in declared order.
+    The request stage has two parts, `before_body` and `request`, each in declared order.
     """
 
     __slots__ = (
@@ -76,9 +76,9 @@ NOTHING = RouteStages({})
 
 
 class PipelineRun:
-    """One request's walk through its stages.
+    """The run of one request through its stages.
 
-    `clear`, handed to each hook, ends all stages of all middlewares for this request.
+    `clear`, passed to each hook, ends all stages of all middlewares for this request.
     """
 
     __slots__ = ("_response_hooks", "field_count", "has_responded", "is_cleared", "stages")
@@ -86,9 +86,9 @@ class PipelineRun:
     def __init__(self, stages: RouteStages = NOTHING) -> None:
         self.stages = stages
         self.is_cleared = False
-        self.has_responded = False  # every response hook has run that was to
-        self.field_count = 0  # how many header fields the response had before the first of them
-        self._response_hooks: Iterator[HookCall] | None = None  # those still to run, once the first has begun
+        self.has_responded = False  # all response hooks have run, or one has ended the stage
+        self.field_count = 0  # header fields of the response before its first response hook
+        self._response_hooks: Iterator[HookCall] | None = None  # the remaining ones, once the first has begun
 
     def clear(self) -> None:
         """End every stage of every middleware for this request."""
@@ -97,13 +97,13 @@ class PipelineRun:
         self._response_hooks = None
 
     def enter(self, stages: RouteStages, route: _Route) -> _Route:
-        """Go on with the stages of *route*, unless all was cleared; return the route that makes the handler."""
+        """Use the stages of *route*, unless all stages were ended; return the route that makes the handler."""
         if not self.is_cleared:
             self.stages = stages
         return route
 
     def take_unrouted(self, handler: _Handler) -> _Handler:
-        """Return *handler*, which answers a request without a route."""
+        """Return *handler*, which responds to a request without a route."""
         return handler
 
     async def call(self, hooks: tuple[HookCall, ...], request: object) -> None:
@@ -114,10 +114,10 @@ class PipelineRun:
                 return
 
     async def request(self, handler: HookedHandler, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
-        """Run *hooks*, one half of the request stage.
+        """Run *hooks*, one part of the request stage.
 
         Returns:
-            Whether the stage has ended, and the hook that finished the response without saying so, if any.
+            Whether the stage has ended, and the hook that finished the response but returned a false value, if any.
         """
         clear = self.clear
         for hook in hooks:
@@ -129,14 +129,14 @@ class PipelineRun:
         return False, None
 
     async def render(self, handler: HookedHandler, template_name: str, kwargs: dict[str, object]) -> None:
-        """Run the render hooks; `kwargs` are the template's, given to each hook as keywords."""
+        """Run the render hooks; `kwargs` are the template's values, passed to each hook as keywords."""
         clear = self.clear
         for hook in self.stages.render:
             if await hook(handler, clear, template_name, **kwargs) or self.is_cleared:
                 return
 
     async def response(self, handler: HookedHandler, chunk: list[bytes]) -> None:
-        """Run the response hooks that have not run yet; after an error, call again for the rest."""
+        """Run the response hooks that have not run yet; after an error, call it again for the remaining ones."""
         if self.has_responded:
             return
         clear = self.clear
@@ -150,7 +150,7 @@ class PipelineRun:
         self.has_responded = True
 
     def endcall(self, handler: HookedHandler) -> Coroutine[Any, Any, bool]:
-        """Run the endcall hooks; an error is logged and the remaining hooks still run."""
+        """Run the endcall hooks; an error is logged, and the remaining hooks still run."""
         return self._each(self.stages.endcall, handler)
 
     def exception(
@@ -158,7 +158,7 @@ class PipelineRun:
         handler: HookedHandler,
         error: tuple[type[BaseException], BaseException, TracebackType | None],
     ) -> Coroutine[Any, Any, bool]:
-        """Run the exception hooks, and return whether one ended the stage; an error of their own is logged."""
+        """Run the exception hooks, and return whether one ended the stage; their own errors are logged."""
         return self._each(self.stages.exception, handler, *error)
 
     async def _each(self, hooks: tuple[HookCall, ...], handler: HookedHandler, *error: object) -> bool:
@@ -167,7 +167,7 @@ class PipelineRun:
             try:
                 if await hook(handler, clear, *error):
                     return True
-            except BaseException as exc:  # a boundary: the other hooks must have their turn
+            except BaseException as exc:  # a boundary: the remaining hooks must still run
                 if is_imposed(exc):
                     raise
                 _outages.report_error(exc, "The hook %s failed.", getattr(hook, "__qualname__", hook))
@@ -178,4 +178,4 @@ class PipelineRun:
 
 
 IDLE = PipelineRun()
-"""The walk of a request for which no hook is declared at all: shared, because nothing ever changes it."""
+"""The run of every request to an application without hooks: shared, because it never changes."""

@@ -1,11 +1,11 @@
-"""Which route a request takes: Tornado's rules and answers, found by index instead of one by one.
+"""Routing: Tornado's rules with the same results, found by an index instead of one by one.
 
     router.py      ApplicationRouter: rules in, `Resolved` out; hosts, nesting, foreign targets
-    trie.py        the routes that could match a path, whatever their number
-    pattern.py     what a pattern's matches look like: literal parts and the gaps between
+    trie.py        an index of the routes that could match a path
+    pattern.py     the literal parts and gaps of a pattern's matches
     matchers.py    the steps of one look-up, in the order of declaration
     route.py       Route and Resolved, the results
-    signatures.py  whether a handler's methods take what their pattern gives them
+    signatures.py  checks that a handler's methods accept the groups of their pattern
 
 Begin with `ApplicationRouter.resolve`.
 """

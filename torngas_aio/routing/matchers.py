@@ -1,7 +1,7 @@
 """The steps of one look-up, in the order of declaration.
 
-PathStep      a run of path rules, however long: one look-up in its index
-MatcherStep   one rule with another matcher (host, any, the user's own): asked, then gone into
+PathStep      consecutive path rules, any number: one look-up in their index
+MatcherStep   one rule with another matcher (host, any, the user's own): matched, then its target resolved
 """
 
 import re
@@ -18,24 +18,24 @@ from torngas_aio.routing.route import Resolved, Route
 from torngas_aio.routing.trie import RouteTree
 
 MAX_RECENT = 512
-"""How many paths with groups a step remembers; when it is full it forgets all of them."""
+"""Most paths with groups in a step's cache; a full cache is cleared."""
 MAX_RECENT_LENGTH = 128
-"""Longer paths are not remembered, so what a client can make us hold stays small."""
+"""Longer paths are not cached, to bound the memory that clients can use."""
 
 __all__ = ["ForeignLeaf", "HandlerLeaf", "MatcherStep", "PathStep", "Resolver", "Step"]
 
 Resolver = Callable[[HTTPServerRequest, dict[str, Any]], Resolved | None]
-"""Takes a request that a rule matched, and the rule's target parameters; answers None to have the search go on."""
+"""Resolves a request whose rule matched, with the rule's target parameters; None continues the search."""
 
 
 class Step(Protocol):
-    """A part of a router's rules that answers, or passes the request on to the next."""
+    """A part of a router's rules, which resolves a request or leaves it to the next step."""
 
     def resolve(self, request: HTTPServerRequest) -> Resolved | None: ...
 
 
 class MatcherStep:
-    """A rule whose matcher looks at more than the path."""
+    """A rule whose matcher may use more than the path."""
 
     __slots__ = ("_resolver", "_rule")
 
@@ -53,7 +53,7 @@ class MatcherStep:
 
 
 class HandlerLeaf:
-    """A path rule with a handler class: when its pattern matches, the search is over."""
+    """A path rule with a handler class: if its pattern matches, the search is over."""
 
     __slots__ = ("_match", "_names", "_shared", "order", "regex", "route")
 
@@ -84,7 +84,7 @@ class HandlerLeaf:
 
 
 class ForeignLeaf:
-    """A path rule with any other target: it may still pass the request on."""
+    """A path rule with any other target, which may still decline the request."""
 
     __slots__ = ("_resolver", "_step", "order", "regex")
 
@@ -101,12 +101,12 @@ class ForeignLeaf:
 
 
 class PathStep:
-    """A run of path rules: whole paths in a dict, the rest in a tree, the pattern itself decides.
+    """Consecutive path rules: whole paths in a dict, the others in a tree; the pattern itself decides.
 
-    Paths asked for lately are found at once: what a path leads to depends on nothing else, foreign targets aside.
+    Results for recent paths are cached: they depend on the path only, except for foreign targets.
 
     Args:
-        leaves: In the order of declaration.
+        leaves: The rules in the order of declaration.
     """
 
     __slots__ = ("_chains", "_fixed", "_leaves", "_recent", "_tree")
@@ -127,7 +127,7 @@ class PathStep:
         self._recent: dict[str, Resolved] = {}
         self._chains: dict[str, Sequence[HandlerLeaf | ForeignLeaf]] = {}
         for path, found in literals.items():
-            self._settle(path, found)
+            self._resolve_now(path, found)
 
     def _mark_indexed(self) -> None:
         unbounded = set(self._tree.unbounded())
@@ -135,8 +135,8 @@ class PathStep:
             if leaf.route is not None:
                 leaf.route.is_indexed = leaf not in unbounded
 
-    def _settle(self, path: str, literals: Sequence[HandlerLeaf | ForeignLeaf]) -> None:
-        """Find out now what *path* leads to, rules with gaps included; foreign targets are asked each time."""
+    def _resolve_now(self, path: str, literals: Sequence[HandlerLeaf | ForeignLeaf]) -> None:
+        """Resolve *path* now, including rules with gaps; foreign targets are resolved for each request."""
         chain = sorted({*literals, *self._tree.candidates(path)}, key=lambda leaf: leaf.order)
         chain = [leaf for leaf in chain if leaf.regex.match(path)]
         if chain and isinstance(chain[0], HandlerLeaf):
@@ -151,7 +151,7 @@ class PathStep:
         found = self._fixed.get(path) or self._recent.get(path)
         if found is not None:
             return found
-        # `$` also matches before a last line feed, which shapes do not know: such a path is tried on all
+        # `$` also matches before a final line feed, which shapes ignore: such a path is tried on all rules
         known = self._leaves if "\n" in path else self._chains.get(path)
         is_certain = True
         for leaf in known or self._tree.candidates(path):
@@ -171,7 +171,7 @@ class PathStep:
 
 
 def _unquoted(text: str | None) -> Any:
-    """Tornado's bytes of a group: url-unescaped, a plus kept; None for a group that took no part."""
+    """Return a group's value as Tornado's bytes: percent-decoded, plus signs kept; None for an unmatched group."""
     if text is None:
         return None
     return unquote_to_bytes(text) if "%" in text else text.encode()

@@ -1,11 +1,11 @@
-"""What a pattern's matches must look like: literal text, and gaps that a group or class fills.
+"""The form of a pattern's matches: literal text, and gaps that a group or class fills.
 
     /user/(\\d+)/photos/?   ->   "/user/"  WITHIN  "/photos"
                                 "/user/"  WITHIN  "/photos/"
     /static/(.*)           ->   "/static/"  ACROSS
 
-A shape never leaves out a path that the pattern would match; it may let in paths that it would not. So an index
-built from shapes proposes, and the pattern itself decides.
+A shape fits every path that the pattern matches, and possibly others. An index built from shapes therefore returns
+candidates, and the pattern itself decides.
 """
 
 import enum
@@ -18,12 +18,12 @@ from typing import Any
 __all__ = ["Gap", "Shape", "begins_with_word", "shapes_of"]
 
 MAX_SHAPES = 32
-"""Into how many shapes one pattern may unfold (`/?` doubles them, `(en|de)` too)."""
+"""Most shapes of one pattern (`/?` doubles their number, `(en|de)` too)."""
 _SLASH = ord("/")
 
 
 class Gap(enum.Enum):
-    """Text that the shape leaves open."""
+    """Text that a shape does not determine."""
 
     WITHIN = "within one segment"
     ACROSS = "any text, slashes included"
@@ -39,35 +39,35 @@ _Items = tuple[_Item, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Literal runs and gaps in the order of the path; neighbouring literals are joined."""
+    """Literals and gaps in the order of the path; adjacent literals are joined."""
 
     items: tuple[str | Gap, ...]
 
     @property
     def literal(self) -> str | None:
-        """The one path that fits, when there is no gap."""
+        """The only path that fits, if there is no gap; else None."""
         if any(isinstance(item, Gap) for item in self.items):
             return None
         return "".join(str(item) for item in self.items)
 
 
 def shapes_of(regex: re.Pattern[str]) -> tuple[Shape, ...]:
-    """Return shapes of which every path that `regex.match` takes fits at least one.
+    """Return shapes such that every path matched by `regex.match` fits at least one.
 
-    Paths that hold a line feed are outside of this promise: there `$` matches before the end.
+    Except paths that contain a line feed: there `$` matches before the end.
     """
     try:
         parsed = importlib.import_module("re._parser").parse(regex.pattern, regex.flags)
         unfolded = _sequences(parsed, regex.flags)
-    except Exception:  # noqa: BLE001 - a private parser: whatever it stumbles on, "might match" stays right
+    except Exception:  # noqa: BLE001 - a private parser: if it fails, "might match" is always correct
         return (Shape((Gap.ACROSS,)),)
     return tuple(dict.fromkeys(Shape(_joined(items)) for items in unfolded))
 
 
 def begins_with_word(pattern: str, flags: int = 0) -> bool:
-    """Whether every match of *pattern* begins with what stands for a letter, a digit or `_`.
+    """Return whether every match of *pattern* begins with a letter, a digit or `_`.
 
-    A pattern that opens with `(?:` or another group that captures nothing is taken to begin as its author meant.
+    False for a pattern that opens with `(?:` or another non-capturing group: its author has chosen the beginning.
     """
     if pattern.startswith("(?") and not pattern.startswith("(?P<"):
         return False
@@ -80,7 +80,7 @@ def _is_word(item: str | Gap) -> bool:
 
 
 def _sequences(parsed: Iterable[tuple[object, object]], flags: int) -> list[_Items]:
-    """Every way through a sequence of parsed nodes, at most `MAX_SHAPES`."""
+    """Return the alternatives for a sequence of parsed nodes, at most `MAX_SHAPES`."""
     ways: list[_Items] = [()]
     text = ""
     for operation, argument in parsed:
@@ -96,7 +96,7 @@ def _sequences(parsed: Iterable[tuple[object, object]], flags: int) -> list[_Ite
 
 
 def _options(operation: object, argument: object, flags: int) -> list[_Items]:
-    """The ways through one parsed node; what no reader knows may be any text."""
+    """Return the alternatives for one parsed node; an unknown node may be any text."""
     read = _READERS.get(str(operation))
     return [(Gap.ACROSS,)] if read is None else read(argument, flags)
 
@@ -120,7 +120,7 @@ def _read_position(where: object, _: int) -> list[_Items]:
 
 
 def _read_look_around(_: object, __: int) -> list[_Items]:
-    return [()]  # no width: leaving it out lets more in, which is allowed
+    return [()]  # zero width: ignoring it only adds candidates
 
 
 def _read_group(argument: tuple[Any, int, int, Any], flags: int) -> list[_Items]:
@@ -163,7 +163,7 @@ def _gap_over(ways: Sequence[_Items]) -> Gap:
 
 
 def _set_has_slash(members: Sequence[tuple[object, object]]) -> bool:
-    """Whether a parsed `[...]` takes a slash."""
+    """Return whether a parsed `[...]` matches a slash."""
     is_negated = str(members[0][0]) == "NEGATE"
     return any(_has_slash(str(kind), value) for kind, value in members) is not is_negated
 
@@ -173,11 +173,11 @@ def _has_slash(kind: str, value: Any) -> bool:
         return bool(value == _SLASH)
     if kind == "RANGE":
         return bool(value[0] <= _SLASH <= value[1])
-    return kind == "CATEGORY" and "NOT" in str(value)  # \D \S \W take it, \d \s \w do not
+    return kind == "CATEGORY" and "NOT" in str(value)  # \D \S \W match it, \d \s \w do not
 
 
 def _joined(items: _Items) -> tuple[str | Gap, ...]:
-    """Join neighbours, and leave the end open unless the pattern closes it."""
+    """Join adjacent items, and append a gap unless the pattern is anchored at its end."""
     joined: list[str | Gap] = []
     for item in items:
         if isinstance(item, _Mark):

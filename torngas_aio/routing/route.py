@@ -1,4 +1,4 @@
-"""A route, and what a look-up answers."""
+"""A route, and the result of a look-up."""
 
 import copy
 import re
@@ -22,19 +22,19 @@ NO_KWARGS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Route:
-    """One rule whose target is a handler class; made once, when the router is built.
+    """One rule whose target is a handler class; created once, when the router is built.
 
     Attributes:
-        rule: Tornado's rule, as the user wrote it.
-        name: What `reverse_url` calls it, if anything.
-        pattern: The path's regular expression without its closing `$`; for a rule without a path, its matcher's text.
-        host: The host pattern of the group it stands in, without `$`; None outside of one.
+        rule: Tornado's rule, as declared.
+        name: The name for `reverse_url`, if any.
+        pattern: The path's regular expression without its closing `$`; for a rule without a path, its matcher's class.
+        host: The host pattern of its group, without `$`; None outside of a group.
         handler_class: The target.
-        kwargs: What the handler is made with; shared, so copy before changing.
-        is_foreign: Whether the target is plain Tornado's: it gets the call hooks only.
-        is_indexed: False when every look-up that gets this far must try the rule's own matcher.
-        pipelines: Compiled pipelines by the bit mask of their HTTP modules; the core's.
-        counts: Where metrics note a request, by method and status; empty without them.
+        kwargs: The handler's keywords; shared between requests: copy before changing.
+        is_foreign: Whether the target is a plain Tornado handler, to which only the call hooks apply.
+        is_indexed: False if every look-up that reaches the rule must try its own matcher.
+        pipelines: Compiled pipelines by the bit mask of their HTTP modules; used by the core only.
+        counts: The metrics of its requests, by method and status; empty without metrics.
     """
 
     __slots__ = (
@@ -61,11 +61,11 @@ class Route:
         self.is_indexed = False
         self.pipelines: dict[int, RouteStages] = {}
         self.counts: dict[str, dict[int, Any]] = {}
-        if binding := sys.modules.get("torngas_aio.api.binding"):  # else no marker was imported, and none declared
+        if binding := sys.modules.get("torngas_aio.api.binding"):  # otherwise no method uses a marker
             binding.bind_methods(self.handler_class)
 
     def with_kwargs(self, kwargs: dict[str, object]) -> "Route":
-        """Return this route, pipelines included, for one request whose matcher chose the handler's *kwargs*."""
+        """Return this route, pipelines included, for one request whose matcher has set the handler's *kwargs*."""
         route = copy.copy(self)
         route.kwargs = kwargs
         return route
@@ -76,13 +76,13 @@ class Route:
 
 
 class Resolved:
-    """What a request's path led to; read-only, and shared between requests where nothing differs.
+    """The result for a request; read-only, and shared between requests with the same result.
 
     Attributes:
         route: The route, or None for a foreign target.
-        path_args: Unnamed groups, url-unescaped; None for a group that took no part.
+        path_args: Unnamed groups, percent-decoded; None for an unmatched group.
         path_kwargs: Named groups, likewise.
-        delegate: What a foreign target (a router, server delegate or callable) answered with.
+        delegate: The delegate returned by a foreign target (a router, server delegate or callable).
     """
 
     __slots__ = ("delegate", "path_args", "path_kwargs", "route")
@@ -105,22 +105,22 @@ class Resolved:
 
 
 def pattern_of(matcher: Matcher) -> str:
-    """Return the text that shows a reader what *matcher* takes."""
+    """Return a readable text of the pattern or class of *matcher*."""
     if isinstance(matcher, PathMatches):
         return regex_of(matcher).pattern.removesuffix("$")
     return type(matcher).__name__
 
 
 def host_of(matcher: Matcher) -> str | None:
-    """Return the host pattern that *matcher* asks for, without its `$`; None for any host."""
+    """Return the host pattern of *matcher*, without its `$`; None for any host."""
     pattern = getattr(matcher, "host_pattern", None)
     return None if pattern is None else str(pattern.pattern).removesuffix("$")
 
 
 def reverse_with_slash(matcher: Matcher) -> None:
-    """Have *matcher* reverse a pattern's optional parts to addresses that hold them; Tornado's hold the `?` as well.
+    """Make *matcher* reverse optional parts of its pattern to their text; Tornado would leave a `?` in the URL.
 
-    `/a/?` is `/a/`, and `/a/(\\d+)?` with 7 is `/a/7`. A `?` that the pattern escapes stays.
+    `/a/?` becomes `/a/`, and `/a/(\\d+)?` with 7 becomes `/a/7`. An escaped `?` of the pattern stays.
     """
     if not isinstance(matcher, PathMatches):
         return

@@ -1,13 +1,13 @@
-"""Tornado's application router, with an index instead of a walk over the rules.
+"""Tornado's application router, with an index instead of a linear search.
 
-    rules (any order, any nesting)          steps, made at the first look-up and after each change
+    rules (any order, any nesting)          steps, built at the first look-up and after each change
         (r"/a", A)            ┐
         (r"/b/(\\d+)", B)      ├──────────►  PathStep: index over A, B, C
         AnyMatches -> router  ┘ (C inside)
-        HostMatches -> router ───────────►  MatcherStep: asked, then into its router
+        HostMatches -> router ───────────►  MatcherStep: if the host matches, its router
         (r"/d", D)            ───────────►  PathStep: index over D
 
-The first rule that matches, in the order of declaration, answers: as in Tornado.
+The first rule that matches, in the order of declaration, is used: as in Tornado.
 """
 
 import difflib
@@ -39,14 +39,14 @@ _FIRST_SEGMENT = re.compile(r"\^?(/(?:[\w~-]|\\[.-])+)(?:/|\Z)").match
 
 
 class ApplicationRouter(BaseRouter):
-    """Rules to handlers, hosts, nested and foreign routers; costs about the same with 10 and 5,000 routes.
+    """A router for handlers, hosts, nested and foreign routers; a look-up costs about the same with 10 or 5,000 routes.
 
-    `rules` may change at any time through list methods or assignment; a rule's own `matcher` and `target` may not
-    once a request has been looked up.
+    `rules` may be changed at any time by list methods or assignment; a rule's own `matcher` and `target` must not
+    change after the first look-up.
 
     Args:
-        application: The `tornado.web.Application` that makes the handlers.
-        rules: `Rule`s, `URLSpec`s or tuples, as Tornado takes them; lists nest.
+        application: The `tornado.web.Application` that creates the handlers.
+        rules: `Rule`s, `URLSpec`s or tuples, as in Tornado; lists may be nested.
 
     Raises:
         UrlError: Two rules of one list have the same name.
@@ -59,7 +59,7 @@ class ApplicationRouter(BaseRouter):
         self._outer: list[ApplicationRouter] = []
         self._twins: dict[int, tuple[BaseRouter, ApplicationRouter]] = {}
         self._rules = _Rules()
-        self._rules.watch(self._forget)
+        self._rules.watch(self._invalidate)
         super().__init__(application, rules)
 
     @property
@@ -70,14 +70,14 @@ class ApplicationRouter(BaseRouter):
     @rules.setter
     def rules(self, rules: Iterable[Rule]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # a list in Tornado
         self._rules = rules if isinstance(rules, _Rules) else _Rules(rules)
-        self._rules.watch(self._forget)
-        self._forget()
+        self._rules.watch(self._invalidate)
+        self._invalidate()
 
     def process_rule(self, rule: Rule) -> Rule:
-        """Take one rule in: a list of rules becomes a router of its own.
+        """Process one added rule; a list as its target becomes a nested router.
 
         Raises:
-            UrlError: Its name is taken, or its table was refused.
+            UrlError: Its name is in use, or its table was refused.
         """
         UrlError.gather(getattr(rule, "faults", ()))
         known = self.named_rules.get(rule.name) if rule.name else None
@@ -95,13 +95,13 @@ class ApplicationRouter(BaseRouter):
         return rule
 
     def resolve(self, request: HTTPServerRequest) -> Resolved | None:
-        """Return what *request* leads to; None when no rule matches.
+        """Return the result for *request*; None if no rule matches.
 
-        Looks at `request.path`, and at what the matchers of the rules look at. Foreign targets (routers, server
-        delegates, callables) are asked for their delegate on the way, and may pass.
+        Uses `request.path`, and the parts of the request that the rules' matchers use. Foreign targets (routers, server
+        delegates, callables) are asked for a delegate during the search, and may decline.
         """
         steps = self._steps
-        for step in self._made_steps() if steps is None else steps:
+        for step in self._build_steps() if steps is None else steps:
             found = step.resolve(request)
             if found is not None:
                 return found
@@ -117,28 +117,28 @@ class ApplicationRouter(BaseRouter):
         return self.get_target_delegate(found.route.handler_class, request, **params)
 
     def reverse_url(self, name: str, *args: object) -> str | None:
-        """Return the address of the rule *name*, None when there is none; an optional slash at its end is there."""
+        """Return the URL of the rule *name*, None if there is none; an optional slash at its end is included."""
         if self._steps is None:
-            self._made_steps()  # finds the rules of nested routers that Tornado has made
+            self._build_steps()  # finds the rules of nested routers created by Tornado
         return super().reverse_url(name, *args)
 
     def routes(self) -> Iterator[Route]:
-        """Every route in the order of declaration, those of nested routers in their place."""
-        yield from self._walk(None)
+        """Yield every route in the order of declaration, those of nested routers in their place."""
+        yield from self._iterate(None)
 
     def candidates(self, path: str, limit: int = 10) -> list[Route]:
-        """Return up to *limit* routes whose patterns look most like *path*, nearest first; its beginning counts."""
+        """Return up to *limit* routes whose patterns are most similar to *path*, best first; a common prefix counts."""
         path = path[:_MOST_COMPARED]
         matcher = difflib.SequenceMatcher(b=path, autojunk=False)
 
         def likeness(route: Route) -> float:
             matcher.set_seq1(route.pattern)
-            return matcher.ratio() + _shared(route.pattern, path)
+            return matcher.ratio() + _common_prefix(route.pattern, path)
 
         return sorted(self.routes(), key=likeness, reverse=True)[:limit]
 
     def classes_beside(self, path: str) -> Collection[type[RequestHandler]]:
-        """Return the handlers of the routes with the first segment of *path*; those of all routes where none has it."""
+        """Return the handler classes of routes with the first segment of *path*; without such routes, those of all."""
         known = self._classes
         if not known:
             for route in self.routes():
@@ -147,29 +147,29 @@ class ApplicationRouter(BaseRouter):
                     known.setdefault(key, set()).add(route.handler_class)
         return known.get("/" + path[1:].partition("/")[0]) or known.get("") or ()
 
-    def _walk(self, host: str | None) -> Iterator[Route]:
+    def _iterate(self, host: str | None) -> Iterator[Route]:
         if self._steps is None:
-            self._made_steps()  # settles what is indexed
+            self._build_steps()  # sets `is_indexed`
         for rule in self._rules:
             inner_host = host_of(rule.matcher) or host
             nested = self._nested(rule.target)
             if nested is not None:
-                yield from nested._walk(inner_host)
+                yield from nested._iterate(inner_host)
             elif _is_handler(rule.target):
                 route = self._route_of(rule)
                 route.host = inner_host
                 yield route
 
-    def _forget(self) -> None:
+    def _invalidate(self) -> None:
         self._steps = None
         self._classes = {}
         for router in self._outer:
-            router._forget()
+            router._invalidate()
 
-    def _made_steps(self) -> tuple[Step, ...]:
+    def _build_steps(self) -> tuple[Step, ...]:
         steps: list[Step] = []
         leaves: list[HandlerLeaf | ForeignLeaf] = []
-        for router, rule in self._flat():
+        for router, rule in self._flatten():
             regex = regex_of(rule.matcher) if type(rule.matcher) is PathMatches else None
             if regex is None:
                 if leaves:
@@ -185,19 +185,19 @@ class ApplicationRouter(BaseRouter):
         self._steps = tuple(steps)
         return self._steps
 
-    def _flat(self) -> Iterator[tuple["ApplicationRouter", Rule]]:
-        """The rules, with those of routers under `AnyMatches` in the place of their router."""
+    def _flatten(self) -> Iterator[tuple["ApplicationRouter", Rule]]:
+        """Yield the rules, those of routers under `AnyMatches` in the place of their router."""
         for rule in self._rules:
             nested = self._nested(rule.target)
             if nested is not None and type(rule.matcher) is AnyMatches:
                 if self not in nested._outer:
                     nested._outer.append(self)
-                yield from nested._flat()
+                yield from nested._flatten()
             else:
                 yield self, rule
 
     def _nested(self, target: object) -> "ApplicationRouter | None":
-        """*target* as a router of this kind whose rules may be looked into; None for every other target."""
+        """Return *target* as a router whose rules can be indexed here; None for every other target."""
         if type(target) is BaseRouter and target.application is self.application:
             return self._twin_of(target)
         if not isinstance(target, ApplicationRouter) or target.application is not self.application:
@@ -207,7 +207,7 @@ class ApplicationRouter(BaseRouter):
         return target if is_plain else None
 
     def _twin_of(self, router: BaseRouter) -> "ApplicationRouter":
-        """A router over the very rules of *router*, which `tornado.web.Application.add_handlers` makes."""
+        """Return a router that shares the rules of *router*, one made by `tornado.web.Application.add_handlers`."""
         known, twin = self._twins.get(id(router), (None, None))
         if known is not router or twin is None:
             twin = ApplicationRouter(self.application)
@@ -241,7 +241,7 @@ class ApplicationRouter(BaseRouter):
 
 
 class _Rules(list[Rule]):
-    """A list of rules that tells its routers of every change."""
+    """A list of rules that notifies its routers of every change."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         super().__init__(rules)
@@ -256,8 +256,8 @@ class _Rules(list[Rule]):
             forget()
 
 
-def _telling(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """*method* of a list, which then tells the routers."""
+def _notifying(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return the list method *method*, extended to notify the routers."""
 
     @functools.wraps(method)
     def changing(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -273,15 +273,15 @@ for _name in (
     *("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"),
     *("__delitem__", "__iadd__", "__imul__", "__setitem__"),
 ):
-    setattr(_Rules, _name, _telling(getattr(list, _name)))
+    setattr(_Rules, _name, _notifying(getattr(list, _name)))
 
 
 def _is_handler(target: object) -> bool:
     return isclass(target) and issubclass(target, RequestHandler)
 
 
-def _shared(pattern: str, path: str) -> float:
-    """How much of *path* the pattern opens with, from 0 to 1."""
+def _common_prefix(pattern: str, path: str) -> float:
+    """Return the common prefix of *pattern* and *path*, as a fraction of *path* from 0 to 1."""
     same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(pattern, path, strict=False)))
     return same / (len(path) or 1)
 

@@ -1,7 +1,7 @@
-"""Whether a handler's methods take what their route's pattern gives them.
+"""Checks that a handler's methods accept the arguments from their route's pattern.
 
-(r"/post/(\\d+)", Post)      async def get(self)           never works: a fault
-(r"/posts", Post)           get(self), put(self, key)     PUT never works here: a caution
+(r"/post/(\\d+)", Post)      async def get(self)           can never work: a fault
+(r"/posts", Post)           get(self), put(self, key)     PUT can never work here: a warning
 """
 
 import inspect
@@ -23,10 +23,10 @@ _KNOWN_WRAPPERS = (PACKAGE, str(tornado.__path__[0]))
 
 
 def signature_findings(routes: Iterable[Route]) -> tuple[list[str], list[str]]:
-    """Return a sentence for each route none of whose methods takes its pattern's groups, and one for each other misfit.
+    """Return faults, for routes none of whose methods accepts its pattern's groups, and warnings for other mismatches.
 
-    A decorator that may pass arguments of its own is taken at its word; those of Tornado and of this package are looked
-    through.
+    Under another decorator the wrapper's own signature counts, because it may pass other arguments; decorators of
+    Tornado and of this package are unwrapped.
     """
     faults: list[str] = []
     cautions: list[str] = []
@@ -38,7 +38,7 @@ def signature_findings(routes: Iterable[Route]) -> tuple[list[str], list[str]]:
 
 
 def _methods_of(handler_class: type[RequestHandler]) -> Iterator[tuple[str, Callable[..., object]]]:
-    """The methods that a request to *handler_class* may call with the groups, less those it does not implement."""
+    """Yield the implemented methods that a request to *handler_class* calls with the groups."""
     if issubclass(handler_class, WebSocketHandler):
         yield "open", handler_class.open
         return
@@ -55,7 +55,7 @@ def _fits(route: Route, method: Callable[..., object]) -> bool:
     regex = regex_of(matcher)
     try:
         signature = _signature_of(method)
-    except (TypeError, ValueError):  # a callable that Python knows no signature of
+    except (TypeError, ValueError):  # a callable without a known signature
         return True
     try:
         if regex.groupindex:
@@ -82,7 +82,7 @@ def _sentence(route: Route, verb: str, method: Callable[..., object]) -> str:
     owner = f"{route.handler_class.__module__}.{route.handler_class.__qualname__}"
     return (
         f"{place + ': ' if place else ''}{route.pattern!r} gives {_given(route)}, which {owner}.{verb}"
-        f"{_signature_of(method)}{where} does not take. Give the method a parameter for each group, or write a group "
+        f"{_signature_of(method)}{where} does not accept. Give the method a parameter for each group, or write a group "
         "that is not an argument as `(?:...)`."
     )
 

@@ -1,12 +1,12 @@
-"""Which routes could match a path, found without asking each of them.
+"""An index of the routes that could match a path.
 
-    /api/user/(\\d+)/photos      one step a segment: by its whole text, by its opening and ending, or by nothing
+    /api/user/(\\d+)/photos      one step per segment: by its whole text, by its opening and ending, or any
      └─ api ─ user ─ * ─ photos ■
-    /static/(.*)\\.css           a gap that may cross slashes ends the steps: by what it opens and ends with
+    /static/(.*)\\.css           a gap that may cross slashes ends the steps: by its opening and ending
      └─ static ─ ... .css ■
 
-A look-up costs a few dict hits a segment, however many routes there are. Routes that end up in one place (■) are
-told apart by the literals between their gaps; where there are none, all of them are proposed.
+A look-up costs a few dict look-ups per segment, whatever the number of routes. Routes that end at the same node (■)
+are distinguished by the literals between their gaps; without such literals all of them are candidates.
 """
 
 from collections import Counter
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 class Edges(Generic[T]):
-    """A frozen table of openings and endings.
+    """An immutable table of prefixes and suffixes.
 
     Args:
-        entries: Opening, ending and value; either edge may be empty.
+        entries: Prefix, suffix and value; either text may be empty.
     """
 
     __slots__ = ("_openings",)
@@ -38,7 +38,7 @@ class Edges(Generic[T]):
         )
 
     def find(self, opening_of: str, ending_of: str, found: list[T]) -> None:
-        """Add to *found* every value whose opening starts one text and whose ending ends the other."""
+        """Add to *found* every value whose prefix starts *opening_of* and whose suffix ends *ending_of*."""
         level: _Level[_Level[T]] | None = self._openings
         while level is not None:
             for endings in level.values:
@@ -54,10 +54,10 @@ class Edges(Generic[T]):
 
 
 class Inner(Generic[T]):
-    """A frozen table of texts to be found anywhere in another.
+    """An immutable table of texts to be found anywhere in another.
 
     Args:
-        entries: Text, not empty, and value.
+        entries: Non-empty text, and value.
     """
 
     __slots__ = ("_start",)
@@ -66,7 +66,7 @@ class Inner(Generic[T]):
         self._start: _Level[T] = _Level(entries, is_ending=False)
 
     def find(self, text: str, found: list[T]) -> None:
-        """Add to *found* every value whose own text is somewhere in *text*, some of them more than once."""
+        """Add to *found* every value whose text occurs in *text*, possibly more than once."""
         first, length = self._start.further, self._start.length
         if first is None:
             return
@@ -80,12 +80,12 @@ class Inner(Generic[T]):
 
 
 class _Level(Generic[T]):
-    """What is known once a text's first (or last) so many characters are.
+    """A node reached after a text's first (or last) characters up to a length.
 
     Attributes:
-        values: Those whose edge is thereby complete; or the only one left, complete or not.
-        length: How many characters decide next.
-        further: What each of them leads to; None at the end.
+        values: Values whose text is complete here; or the only remaining value, complete or not.
+        length: How many characters select the next node.
+        further: The next nodes by these characters; None at the end.
     """
 
     __slots__ = ("further", "length", "values")
@@ -106,12 +106,12 @@ class _Level(Generic[T]):
 
 
 MAX_PLAIN = 4
-"""Up to how many leaves in one place it is cheaper to try them all than to look for their inner literals."""
+"""Up to this number of leaves at one node, trying all is cheaper than searching for their inner literals."""
 _ORDER = attrgetter("order")
 
 
 class Ordered(Hashable, Protocol):
-    """A leaf of the tree: anything with a place in the order of declaration."""
+    """A leaf of the tree: any object with a position in the order of declaration."""
 
     order: int
 
@@ -120,7 +120,7 @@ Leaf = TypeVar("Leaf", bound=Ordered)
 
 
 class RouteTree(Generic[Leaf]):
-    """Shapes and their leaves; fill it with `add`, then `freeze` it, then ask."""
+    """Shapes and their leaves; call `add`, then `freeze`, then look up."""
 
     __slots__ = ("_depth", "_root")
 
@@ -129,7 +129,7 @@ class RouteTree(Generic[Leaf]):
         self._depth = 1
 
     def add(self, shape: Shape, leaf: Leaf) -> None:
-        """Have *leaf* proposed for every path that fits *shape*."""
+        """Make *leaf* a candidate for every path that fits *shape*."""
         segments, tail = _segments(shape)
         self._depth = max(self._depth, len(segments))
         node = self._root
@@ -141,17 +141,17 @@ class RouteTree(Generic[Leaf]):
             node.add_deep(_edge(segments[-1][0]), tail, leaf, shape)
 
     def freeze(self) -> None:
-        """Settle how each place is searched; nothing may be added afterwards."""
+        """Build the search structures; nothing may be added afterwards."""
         pending = [self._root]
         while pending:
             pending.extend(pending.pop().freeze())
 
     def unbounded(self) -> tuple[Leaf, ...]:
-        """The leaves that are proposed for every path."""
+        """Return the leaves that are candidates for every path."""
         return self._root.unbounded()
 
     def candidates(self, path: str) -> Sequence[Leaf]:
-        """Return, in order, at least every leaf with a shape that *path* fits; *path* holds no line feed."""
+        """Return, in order, at least every leaf with a shape that *path* fits; *path* must not contain a line feed."""
         found: list[Leaf] = []
         segments = path.split("/", self._depth)
         branches = [(self._root, 0)]
@@ -166,7 +166,7 @@ class RouteTree(Generic[Leaf]):
 
 
 class _Node(Generic[Leaf]):
-    """A place in the tree, after some whole segments."""
+    """A node of the tree, reached by some whole segments."""
 
     __slots__ = ("_deep", "_mixed", "deep", "ends", "is_open", "literal", "mixed", "wild")
 
@@ -202,7 +202,7 @@ class _Node(Generic[Leaf]):
         return place.plain if place is not None else ()
 
     def freeze(self) -> list["_Node[Leaf]"]:
-        """Settle this place; return the nodes below."""
+        """Build the search structures of this node; return the nodes below."""
         for place in (*self._deep.values(), *([self.ends] if self.ends else [])):
             place.freeze()
         self.mixed = Edges((*edges, node) for edges, node in self._mixed.items()) if self._mixed else None
@@ -218,13 +218,13 @@ class _Node(Generic[Leaf]):
         branches: list[tuple["_Node[Leaf]", int]],
         found: list[Leaf],
     ) -> "_Node[Leaf] | None":
-        """Follow *segments* from *place* down one way; leave the other ways in *branches*.
+        """Follow *segments* from *place* along one branch; add the other branches to *branches*.
 
         Returns:
-            Where the last segment led; None when the way ended before.
+            The node of the last segment; None if the branch ended before.
         """
         node: _Node[Leaf] = self
-        # PERF: one loop for the common case, a single way down; a call for each segment costs a third more
+        # PERF: one loop for the common case, a single branch; a call for each segment costs a third more
         for segment in segments[place:] if place else segments:
             child = node.literal.get(segment)
             place += 1
@@ -253,7 +253,7 @@ class _Node(Generic[Leaf]):
 
 
 class _Place(Generic[Leaf]):
-    """The leaves of one place: some always proposed, some only when the path holds their inner literal."""
+    """The leaves of one node: some always candidates, others only if the path contains their inner literal."""
 
     __slots__ = ("_entries", "_inner", "plain")
 
@@ -286,11 +286,11 @@ class _Place(Generic[Leaf]):
 
 
 def _segments(shape: Shape) -> tuple[list[list[str | Gap]], str | None]:
-    """Cut *shape* at its slashes, up to the first gap that may cross one.
+    """Split *shape* at its slashes, up to the first gap that may cross one.
 
     Returns:
-        The segments, each a non-empty list of literals and gaps, and None; or, where a gap crosses, the segments
-        up to and with the one it starts in, and the literal that must end the path ("" for any).
+        The segments, each a non-empty list of literals and gaps, and None; or, if a gap crosses, the segments
+        up to and including its own, and the literal that must end the path ("" for any).
     """
     segments: list[list[str | Gap]] = [[]]
     for item in shape.items:
