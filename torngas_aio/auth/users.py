@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from torngas_aio.checks.references import imported
+from torngas_aio.db import turn_to_master
 from torngas_aio.exception import CacheUnavailable, ConfigError
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
@@ -77,7 +78,8 @@ class LoginMixIn:
 class AuthMiddleware(BaseMiddleware):
     """Sets `handler.current_user` to the user that `login` has bound to the session.
 
-    A request without such a session loads nothing. A session whose user is no more is ended. When the session's store
+    A request without such a session loads nothing. A session whose user is no more, also in
+    the master's database, is ended. When the session's store
     is down no user is logged in, and guards answer 503. Stands after SessionMiddleware.
     """
 
@@ -92,6 +94,9 @@ class AuthMiddleware(BaseMiddleware):
         except CacheUnavailable:
             return
         if key:
-            handler.current_user = await load_user(key)
-            if handler.current_user is None:
+            user = await load_user(key)
+            if user is None and turn_to_master():  # a slave that lags does not have a new user yet
+                user = await load_user(key)
+            handler.current_user = user
+            if user is None:
                 handler.session.expired()

@@ -87,6 +87,19 @@ def session_with_changes() -> Any:
     return next((each for each in sessions if each.has_changes), None)
 
 
+def turn_to_master() -> bool:
+    """Send what this context's open sessions read to the master from now on.
+
+    Returns:
+        Whether a slave may have answered before.
+    """
+    registry = _registry()
+    sessions = [] if registry is None else [each for each in registry.open_sessions() if not each.is_on_master]
+    for session in sessions:
+        session.using_master()
+    return bool(sessions)
+
+
 def _registry() -> Any:
     """Return the module of the sessions; None where SQLAlchemy was not imported, so that there is no session."""
     return sys.modules.get("torngas_aio.db.dbalchemy.registry")
