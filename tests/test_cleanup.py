@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tests.polling import until
 from torngas_aio import _cleanup
 from torngas_aio._cleanup import (
     Close,
@@ -211,13 +212,14 @@ async def test_a_caller_that_is_cancelled_goes_on_with_the_result_until_its_next
         seen.append(await await_result(work()))
         await asyncio.sleep(60)
 
-    async def end_later() -> None:
-        await asyncio.sleep(0.05)
+    async def end_late() -> None:
+        await until(limit.expired)
         may_end.set()
 
-    ending = asyncio.create_task(end_later())
+    limit = asyncio.timeout(0.01)
+    ending = asyncio.create_task(end_late())
     with pytest.raises(TimeoutError):  # the cancellation counts once
-        async with asyncio.timeout(0.01):
+        async with limit:
             await call()
     await ending
     assert seen == [7]

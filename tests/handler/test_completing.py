@@ -59,7 +59,7 @@ def does(deed: Callable[[Any], Any]) -> list[Any]:
 
 
 async def suspends(handler: WebHandler) -> None:
-    await asyncio.sleep(0.02)
+    await told("endcall")
     TOLD.append("went on")
 
 
@@ -93,12 +93,12 @@ async def test_unawaited_flushes_keep_their_order(open_client: OpenClient) -> No
         handler.flush()
         handler.write("b")
         handler.flush()
-        await asyncio.sleep(0.02)
+        await told("response")
         handler.write("c")
         handler.flush()
         handler.write("d")
         handler.finish("e")
-        await asyncio.sleep(0.02)
+        await told("endcall")
 
     answer = await (await open_client(does(deed), (Slow,))).get("/")
     assert (answer.text, answer.headers["x-hook"]) == ("abcde", "ran")

@@ -271,17 +271,20 @@ async def test_what_does_not_end_in_time_is_cancelled(start: Start, caplog: pyte
 
 
 async def test_a_task_that_outlives_its_answer_is_waited_for(start: Start) -> None:
-    outcome: list[str] = []
+    may_end, outcome = asyncio.Event(), list[str]()
 
     async def serve(request: Request, exchange: Exchange) -> None:
         exchange.respond(200, "OK", [], b"", is_head=False)
-        await asyncio.sleep(0.05)
+        await may_end.wait()
         outcome.append("done")
 
     served = await start(Direct(serve))
     async with await served.client() as client:
         assert (await client.ask(get("/", "Connection: close"))).status == 200
-        assert await served.server.stop_gracefully(5)
+        stopping = asyncio.create_task(served.server.stop_gracefully(30))
+        await until(lambda: served.server.server_state.is_stopping)
+        may_end.set()
+        assert await stopping
     assert outcome == ["done"]
 
 

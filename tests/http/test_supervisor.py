@@ -1,6 +1,7 @@
 """Worker processes: spread, replaced, renewed, drained. Real processes, real signals."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -60,11 +61,13 @@ async def test_what_a_dead_worker_has_not_accepted_its_successor_does(run: Run) 
     await program.said("is ready", 2)
     for pid in program.pids():
         os.kill(pid, signal.SIGSTOP)
-    asking = [asyncio.create_task(program.ask()) for _ in range(8)]
-    await asyncio.sleep(0.1)
-    for pid in program.pids():
-        os.kill(pid, signal.SIGKILL)
-    answered_by = set(await asyncio.gather(*asking))
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(await program.client()) for _ in range(8)]
+        for client in clients:
+            client.send(get("/"))
+        for pid in program.pids():
+            os.kill(pid, signal.SIGKILL)
+        answered_by = {int((await client.answer()).body) for client in clients}
     await program.said("is ready", 4)  # which a worker is before it is said
     assert answered_by <= set(program.pids()[2:])
 

@@ -129,9 +129,10 @@ async def test_a_client_that_leaves_ends_the_wsgi_answer(open_client: OpenClient
 
 async def test_a_cut_body_is_no_whole_one(open_client: OpenClient) -> None:
     seen: list[str] = []
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def reads(environ: Any, start_response: Any) -> list[bytes]:
+        begun.set()
         try:
             seen.append(environ["wsgi.input"].read().decode())
         except BaseException as exc:
@@ -144,7 +145,7 @@ async def test_a_cut_body_is_no_whole_one(open_client: OpenClient) -> None:
     client = await open_client([mount("/a", reads)])
     async with await Client.connect((client.base_url.host, client.base_url.port)) as wire:
         wire.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nfive5")
-        await asyncio.sleep(0.1)
+        assert await asyncio.to_thread(begun.wait, 10)
     assert await asyncio.to_thread(ended.wait, 10)
     assert seen == ["ClientGone"]
 

@@ -12,7 +12,6 @@ import atexit
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from typing import Any, Self
 
 import pymysql
 
+from tests.polling import wait_until
 from tests.services.process import HERE, Place, ServerProcess, accepts, binary, free_port
 
 __all__ = ["DATABASE", "PASSWORD", "USER", "MariaCluster", "MariaServer", "close_shared", "shared_cluster"]
@@ -294,8 +294,8 @@ def _has_reached(slave: MariaServer, position: str) -> bool:
 
 
 def _wait_until(is_done: Callable[[], bool], seconds: float, slave: MariaServer) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_done():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{slave.process.name} does not catch up: {slave.execute('SHOW SLAVE STATUS')}")
-        time.sleep(0.005)
+    try:
+        wait_until(is_done, seconds)
+    except TimeoutError:
+        status = slave.execute("SHOW SLAVE STATUS")
+        raise RuntimeError(f"{slave.process.name} does not catch up: {status}") from None

@@ -19,7 +19,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+
+from tests.polling import wait_until
 
 __all__ = ["HERE", "HOST", "Place", "ServerProcess", "accepts", "binary", "claims", "free_port"]
 
@@ -225,9 +226,7 @@ class ServerProcess:
     def pause(self) -> None:
         """Freeze the server (SIGSTOP) and return once all its threads stand still; its sockets stay open."""
         os.kill(self.pid, signal.SIGSTOP)
-        deadline = time.monotonic() + STOP_SECONDS
-        while not _stands_still(self.pid) and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: _stands_still(self.pid), STOP_SECONDS)
 
     def resume(self) -> None:
         """Let a paused server go on (SIGCONT)."""
@@ -249,15 +248,12 @@ class ServerProcess:
         return self.folder / f"{self.name}.log"
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + self._start_seconds
-        while not self._is_ready():
-            if process.poll() is not None:
-                raise RuntimeError(f"{self.name} ended with {process.returncode} instead of starting:\n{self._tail()}")
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} did not answer within {self._start_seconds} s:\n{self._tail()}")
-            time.sleep(0.01)
-        if process.poll() is not None:  # something else answers on the port
-            raise RuntimeError(f"{self.name} ended with {process.returncode}:\n{self._tail()}")
+        try:
+            wait_until(lambda: process.poll() is not None or self._is_ready(), self._start_seconds)
+        except TimeoutError:
+            raise RuntimeError(f"{self.name} did not answer within {self._start_seconds} s:\n{self._tail()}") from None
+        if process.poll() is not None:  # perhaps something else answers on the port
+            raise RuntimeError(f"{self.name} ended with {process.returncode} instead of starting:\n{self._tail()}")
 
     def _end(self, number: signal.Signals, *, with_children: bool = False) -> None:
         process, self._process = self._process, None
@@ -280,9 +276,8 @@ class ServerProcess:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(child.name), signal.SIGKILL)
         # Those of PostgreSQL end a moment later, and hold the memory without which it does not start again.
-        deadline = time.monotonic() + STOP_SECONDS
-        while any(map(_lives, children)) and time.monotonic() < deadline:
-            time.sleep(0.001)
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: not any(map(_lives, children)), STOP_SECONDS)
 
     def _tail(self) -> str:
         return "\n".join(self.log.splitlines()[-20:])

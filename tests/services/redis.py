@@ -8,13 +8,13 @@ Begin with `RedisServer`.
 """
 
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.polling import wait_until
 from tests.services.process import HERE, HOST, Place, ServerProcess, binary, free_port
 
 __all__ = ["Certificates", "RedisCluster", "RedisSentinels", "RedisServer", "command"]
@@ -295,8 +295,7 @@ def _value(words: list[str], name: str) -> str:
 
 
 def _wait_for(is_so: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"waited {seconds} s for {what}")
-        time.sleep(0.05)
+    try:
+        wait_until(is_so, seconds)
+    except TimeoutError:
+        raise RuntimeError(f"waited {seconds} s for {what}") from None

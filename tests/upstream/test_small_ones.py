@@ -46,8 +46,9 @@ call_before_threads_are_joined(lambda text: (print(text, flush=True), held.set()
 
 @pytest.mark.asyncio
 async def test_a_callback_of_the_loop_may_be_a_task_for_a_while() -> None:
-    loop, seen = asyncio.get_running_loop(), list[asyncio.Task[None] | None]()
-    task = asyncio.create_task(asyncio.sleep(0.1))
+    loop, seen = asyncio.get_running_loop(), list[asyncio.Task[Any] | None]()
+    may_end = asyncio.Event()
+    task = asyncio.create_task(may_end.wait())
 
     def call() -> None:
         enter_task(loop, task)
@@ -56,6 +57,7 @@ async def test_a_callback_of_the_loop_may_be_a_task_for_a_while() -> None:
             enter_task(loop, task)
         leave_task(loop, task)
         seen.append(asyncio.current_task())
+        may_end.set()
 
     loop.call_soon(call)
     await task

@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from tests.db.basedb.conftest import create_posts, params_of
+from tests.polling import until
 from tests.services import mariadb, postgres
 from torngas_aio.db.basedb import Database, database
 from torngas_aio.exception import DatabaseUnavailable
@@ -56,7 +57,7 @@ def test_a_connection_that_the_server_ended_is_replaced(
                 await db.insert("posts", title="undone too")
         assert [row.title for row in await db.where("posts")] == ["asked whether it lives"]
         task = asyncio.ensure_future(db.query("SELECT SLEEP(9)" if kind == "mysql" else "SELECT pg_sleep(9)").list())
-        await asyncio.sleep(0.05)
+        await until(lambda: db.pool.in_use)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
