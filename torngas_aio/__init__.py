@@ -1,6 +1,6 @@
 """torngas_aio: the Django-like application layer for Tornado, native to asyncio.
 
-Names are handed on from where they live when first asked for, so that importing one part costs nothing of
+Names are imported from their modules on first access, so that importing one part does not import
 the others.
 """
 
@@ -96,13 +96,13 @@ _HOMES = {
     "session_scope": "torngas_aio.db.dbalchemy",
     "settings": "torngas_aio.settings_manager",
 }
-"""Name: the module it is handed on from."""
+"""Name: the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "version":  # torngas 1.8's
+    if name == "version":  # the name in torngas 1.8
         return tuple(map(int, __version__.split("+")[0].split(".")[:3]))
-    if name == "storage":  # a module that is called as torngas 1.8's function was
+    if name == "storage":  # a module that can be called like the class of torngas 1.8
         return import_module("torngas_aio.storage")
     home = _HOMES.get(name)
     if home is None:

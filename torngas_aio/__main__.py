@@ -1,4 +1,4 @@
-"""`python -m torngas_aio` is `torngas-aio`."""
+"""Entry point of `python -m torngas_aio`, which is `torngas-aio`."""
 
 import sys
 

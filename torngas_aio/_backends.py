@@ -1,4 +1,4 @@
-"""From an alias in a setting to its open backend: one an alias and loop."""
+"""Registries from the aliases of a setting to open backends: one backend per alias and loop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -22,11 +22,11 @@ B = TypeVar("B")
 
 
 class Backends(Generic[B]):
-    """The backends of one setting by alias; `alias in backends` and iteration see what is configured.
+    """The backends of one setting by alias; `alias in backends` and iteration use the configured aliases.
 
     Args:
         setting: Its name.
-        make: Makes the backend of an alias and its entry.
+        make: Creates the backend for an alias and its entry.
         close: Closes a backend.
     """
 
@@ -46,7 +46,7 @@ class Backends(Generic[B]):
 
         Raises:
             UnknownAlias: The setting has no such entry.
-            ConfigError: Its entry cannot work.
+            ConfigError: Its entry is invalid.
             RuntimeError: No loop is running.
         """
         configured: Mapping[str, Config] = getattr(settings, self._setting)
@@ -62,7 +62,7 @@ class Backends(Generic[B]):
         if (opened := self._opened.get(loop)) is None:  # PERF: half the time of `setdefault`
             opened = self._opened[loop] = {}
         for known, found in opened.get(alias, ()):
-            if known == state:  # PERF: what is identical is not compared further
+            if known == state:  # PERF: identical objects are not compared further
                 return found
         entries = opened.setdefault(alias, [])
         made = self._make(alias, config)
@@ -84,7 +84,7 @@ class Backends(Generic[B]):
         return iter(getattr(settings, self._setting))
 
     def opened(self) -> Iterator[tuple[str, B]]:
-        """Yield alias and backend of what the running loop has opened."""
+        """Yield alias and backend of those that the running loop has opened."""
         for alias, entries in self._opened.get(asyncio.get_running_loop(), {}).items():
             yield from ((alias, found) for _, found in entries)
 
@@ -95,22 +95,22 @@ class Backends(Generic[B]):
         )
 
     def _state(self, config: Config) -> object:
-        """Return all that a backend depends on; another one is made when it changes."""
+        """Return everything that a backend depends on; a change of it creates a new backend."""
         return config
 
 
 def make_backend(
     setting: str, alias: str, config: Config, makers: Mapping[Any, Callable[..., B] | None], example: str
 ) -> B:
-    """Return a new backend of the entry *config*, to be closed by the caller.
+    """Return a new backend for the entry *config*, to be closed by the caller.
 
     Args:
-        makers: By base class of BACKEND, None where it is made of LOCATION and the entry, else what makes a backend of
-            it and these.
-        example: A dotted path that works, for the message.
+        makers: By base class of BACKEND: a function that creates a backend from the class, LOCATION and the entry; None
+            to call the class with LOCATION and the entry.
+        example: A valid dotted path, for the message.
 
     Raises:
-        ConfigError: The backend does not exist, misses its library, or refuses its parameters.
+        ConfigError: The backend does not exist, needs a missing library, or rejects its parameters.
     """
     path: Any = config.get("BACKEND")
     where = f"{setting}[{alias!r}]['BACKEND'] = {path!r}"
@@ -128,11 +128,11 @@ def make_backend(
 
 
 def entry_faults(where: str, entry: Config, keys: Iterable[str], options: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each key of *entry*, and of its OPTIONS, that there is not.
+    """Yield a sentence for each unknown key of *entry*, and of its OPTIONS.
 
     Args:
         where: The entry's place, such as `JOBS['default']`.
-        keys, options: Those that there are, beside BACKEND, LOCATION and OPTIONS.
+        keys, options: The known ones, in addition to BACKEND, LOCATION and OPTIONS.
     """
     given: object = entry.get("OPTIONS") or {}
     found: list[tuple[str, Iterable[object], set[str], str]] = [("", entry, {*_KEYS, *keys}, "key")]

@@ -1,14 +1,14 @@
-"""What is open must be closed: once, within a time limit, also while the caller is being cancelled.
+"""Closing of resources: once, within a time limit, also while the caller is being cancelled.
 
-close_safely      one resource, to its end, shielded from cancellation and bounded in time; `close_each` several
-await_to_the_end  work that must not be cut off half-way, and bounds its own time
-await_result      the same, where the caller goes on with the result and is cancelled after that
+close_safely      closes one resource, shielded from cancellation and bounded in time; `close_each` several
+await_to_the_end  awaits work that must not be interrupted, and bounds its own time
+await_result      the same, but the caller continues with the result and is cancelled after that
 bounded           one step of a start, bounded in time
-cancel_tasks      tasks that may swallow their cancellation
-close_with_loop   notes what is to be closed; `close_all` closes what this loop holds
-drain_with_loop   a task that a stop gives time to end, as it does requests
-end_quickly       the interpreter itself
-is_imposed        tells a cancellation from an error that code has raised itself
+cancel_tasks      cancels tasks that may swallow their cancellation
+close_with_loop   registers a resource; `close_all` closes those of this loop
+drain_with_loop   registers a task for which a stop waits, as for requests
+end_quickly       shortens the exit of the interpreter
+is_imposed        distinguishes a cancellation from an error that code has raised itself
 """
 
 import asyncio
@@ -42,26 +42,26 @@ __all__ = [
 logger = logging.getLogger("torngas_aio.closing")
 
 CLOSE_SECONDS = 5.0
-"""How long closing one resource may take before it is abandoned, with an error in the log."""
+"""How long closing one resource may take before it is abandoned and an error is logged."""
 
 CANCEL_SECONDS = 1.0
-"""How long what was cancelled late may take to end before it is left behind."""
+"""How long a cancelled task may take to end before it is abandoned."""
 
 T = TypeVar("T")
 
 Close = Callable[[], Awaitable[object]]
 
-_left_behind: set[asyncio.Task[object]] = set()  # held, so that none is destroyed while it is pending
+_left_behind: set[asyncio.Task[object]] = set()  # referenced, so that none is destroyed while it is pending
 
 _open: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, Close]]" = WeakKeyDictionary()
 _draining: "WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[Any]]]" = WeakKeyDictionary()
 
 
 async def close_safely(key: object, close: Close, seconds: float = CLOSE_SECONDS) -> None:
-    """Await *close* to its end; what it raises is logged, never raised.
+    """Await *close* to its end; an exception of it is logged, never raised.
 
-    A caller that is cancelled meanwhile is held until the closing has ended or *seconds* have passed,
-    and is then cancelled. A closing that swallows its own cancellation is left behind.
+    If the caller is cancelled meanwhile, its cancellation is delayed until *close* has ended or *seconds* have
+    passed. A *close* that swallows its own cancellation is abandoned.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(_closed(key, close))  # owned here: awaited, or cancelled, in every case
@@ -75,9 +75,9 @@ async def close_safely(key: object, close: Close, seconds: float = CLOSE_SECONDS
 
 
 async def close_each(closings: Iterable[tuple[object, Close]], seconds: float = CLOSE_SECONDS) -> None:
-    """Await every one of *closings*, a key and what closes it, as `close_safely` does.
+    """Await each of *closings*, pairs of key and close function, as `close_safely` does.
 
-    A caller that is cancelled meanwhile is cancelled after the last of them.
+    If the caller is cancelled meanwhile, its cancellation is delayed until after the last one.
     """
     cancelled: asyncio.CancelledError | None = None
     for key, close in closings:
@@ -90,31 +90,31 @@ async def close_each(closings: Iterable[tuple[object, Close]], seconds: float = 
 
 
 async def await_to_the_end(work: Coroutine[object, None, T]) -> T:
-    """Return what *work*, which bounds its own time, returns; a caller that is cancelled meanwhile is held until then.
+    """Return the result of *work*, which bounds its own time; a cancellation of the caller is delayed until then.
 
     Raises:
-        CancelledError: The caller was cancelled; *work* has ended all the same.
-        Exception: What *work* raised.
+        CancelledError: The caller was cancelled; *work* has still ended.
+        Exception: Raised by *work*.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)  # owned here: awaited in every case
     cancelled = await _wait_in_any_case(task, math.inf)
     if cancelled is not None:
         if not task.cancelled():
-            task.exception()  # seen
+            task.exception()  # retrieved, so that asyncio does not warn
         raise cancelled
     return task.result()
 
 
 async def await_result(work: Coroutine[object, None, T], seconds: float = math.inf) -> T:
-    """Return what *work* returns; a caller that is cancelled meanwhile is cancelled at its next await instead.
+    """Return the result of *work*; if the caller is cancelled meanwhile, that takes effect at its next await.
 
     Args:
-        seconds: How long that is put off; then *work* is cancelled, too.
+        seconds: How long the cancellation is delayed; then *work* is cancelled too.
 
     Raises:
         CancelledError: The caller was cancelled, and *work* has not ended in time.
-        Exception: What *work* raised.
+        Exception: Raised by *work*.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)  # owned here: awaited, or cancelled, in every case
@@ -126,13 +126,13 @@ async def await_result(work: Coroutine[object, None, T], seconds: float = math.i
             await cancel_tasks((task,), CANCEL_SECONDS)
             raise
         if (caller := asyncio.current_task()) is not None:
-            caller.uncancel()  # counted once
+            caller.uncancel()  # so that it is counted once
             caller.cancel()
     return task.result()
 
 
 async def _wait_in_any_case(task: asyncio.Task[object], until: float) -> asyncio.CancelledError | None:
-    """Wait for *task*, at most until the loop's time is *until*; return the cancellation that came meanwhile."""
+    """Wait for *task* until the loop's time *until* at most; return a cancellation that arrived meanwhile."""
     loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
     while not task.done() and loop.time() < until:
@@ -144,15 +144,15 @@ async def _wait_in_any_case(task: asyncio.Task[object], until: float) -> asyncio
 
 
 async def bounded(name: object, work: Close, seconds: float, context: contextvars.Context | None = None) -> None:
-    """Await *work* in a task of its own for at most *seconds*, also where it swallows its cancellation.
+    """Await *work* in a separate task for at most *seconds*, even if it swallows its cancellation.
 
     Args:
-        context: What the task runs in; None: a copy of the caller's.
+        context: The context of the task; None: a copy of the caller's.
 
     Raises:
-        TimeoutError: It took longer; it was cancelled and, if need be, left behind.
+        TimeoutError: It took longer; it was cancelled and, if that failed, abandoned.
         RuntimeError: *work* raised SystemExit.
-        Exception: What *work* raised.
+        Exception: Raised by *work*.
     """
     task = asyncio.get_running_loop().create_task(_awaited(name, work), name=f"of {name}", context=context)
     try:
@@ -167,14 +167,12 @@ async def bounded(name: object, work: Close, seconds: float, context: contextvar
 
 
 async def cancel_tasks(tasks: Iterable[asyncio.Task[object]], seconds: float = CLOSE_SECONDS) -> None:
-    """Cancel *tasks* and wait until they have ended; one that swallows two cancellations is named and left behind.
+    """Cancel *tasks* and wait until they have ended; one that swallows two cancellations is logged and abandoned.
 
-    Those that were left behind before are not waited for again.
-
-    A caller that is cancelled meanwhile waits no longer.
+    Tasks abandoned earlier are not waited for again. A cancellation of the caller ends the wait.
 
     Args:
-        seconds: For all of them together; half of it after each cancellation.
+        seconds: For all tasks together; half of it after each cancellation.
     """
     waiting = set(tasks) - _left_behind
     for _ in range(2):
@@ -190,57 +188,57 @@ async def cancel_tasks(tasks: Iterable[asyncio.Task[object]], seconds: float = C
 
 
 def close_with_loop(key: object, close: Close) -> None:
-    """Have *close* awaited when the application that runs in this loop shuts down.
+    """Register *close*, to be awaited when the application that runs in this loop shuts down.
 
     Args:
-        key: Names the resource; a second call with the same key replaces the first.
-        close: Harmless when called twice.
+        key: Identifies the resource; a second call with the same key replaces the first.
+        close: Must be harmless when called twice.
     """
     _open.setdefault(asyncio.get_running_loop(), {})[key] = close
 
 
 def drain_with_loop(task: asyncio.Task[object]) -> None:
-    """Have a stop of the application that runs in this loop wait for *task*, within the graceful time."""
+    """Register *task*: a stop of the application in this loop waits for it, within the graceful time."""
     tasks = _draining.setdefault(asyncio.get_running_loop(), set())
     tasks.add(task)
     task.add_done_callback(tasks.discard)
 
 
 def tasks_to_drain() -> set[asyncio.Task[object]]:
-    """Return the tasks of this loop that were given to `drain_with_loop` and have not ended."""
+    """Return the tasks of this loop that were registered by `drain_with_loop` and have not ended."""
     return set(_draining.get(asyncio.get_running_loop(), ()))
 
 
 def forget(key: object) -> None:
-    """Take *key* off the list of this loop; nothing happens when it is not on it."""
+    """Remove *key* from the registry of this loop, if it is in it."""
     _open.get(asyncio.get_running_loop(), {}).pop(key, None)
 
 
 async def close_all(seconds: float = CLOSE_SECONDS) -> None:
-    """Close whatever this loop holds, the last opened first, each within *seconds*."""
+    """Close all registered resources of this loop, the last opened first, each within *seconds*."""
     held = _open.get(asyncio.get_running_loop(), {})
     while held:
         await close_each([held.popitem() for _ in range(len(held))], seconds)
 
 
 def is_imposed(exc: BaseException) -> bool:
-    """Return whether *exc* was put upon the running code from outside, and so must pass.
+    """Return whether *exc* was imposed from outside on the running code, which must then let it pass.
 
     That is a cancellation of the current task, or the closing of a coroutine: nothing may be awaited after that. A
-    CancelledError or GeneratorExit that code raised itself is an error like any other. To be called by the frame that
+    CancelledError or GeneratorExit that code has raised itself is an ordinary error. Must be called by the frame that
     caught *exc*.
     """
     if isinstance(exc, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is None or task.cancelling() > 0
-    # A coroutine that is closed gets a GeneratorExit of its own at its own await: no deeper frame has raised it.
+    # Closing a coroutine raises GeneratorExit at its own await: no deeper frame is in the traceback.
     return isinstance(exc, GeneratorExit) and (exc.__traceback__ is None or exc.__traceback__.tb_next is None)
 
 
 async def _closed(key: object, close: Close) -> None:
     try:
         await close()
-    except BaseException as exc:  # the other resources must still be closed
+    except BaseException as exc:  # the remaining resources must still be closed
         if is_imposed(exc):
             raise
         logger.exception("Closing %r failed.", key)
@@ -251,14 +249,14 @@ async def _closed(key: object, close: Close) -> None:
 async def _awaited(name: object, work: Close) -> None:
     try:
         await work()
-    except SystemExit as exc:  # it would leave the loop at once, and nothing that is open be closed
+    except SystemExit as exc:  # it would end the loop at once, with open resources
         raise RuntimeError(f"{name} called sys.exit({exc.code!r}).") from exc
 
 
 def end_quickly() -> None:
-    """Have the interpreter's last collection of garbage go through nothing: the system frees all of it anyway.
+    """Make the interpreter's last garbage collection skip all objects: the system frees their memory anyway.
 
-    It takes an application with a database 0.5 s of CPU time, in which the process that takes its place waits.
+    It takes 0.5 s of CPU time for an application with a database, for which a replacing process waits.
     """
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)

@@ -1,9 +1,9 @@
-"""Asyncio beyond the standard library: shared computations, bounded places, tasks behind callers, calls in threads.
+"""Helpers for asyncio: shared computations, limited concurrency, background tasks, calls in threads.
 
-SingleFlight    many callers want one value; the first computes it, the others wait for its result or its error
-Places          a bounded number of callers at a time; the others wait, for a bounded time
-BackgroundTask  works behind its callers, at most one at a time
-run_in_thread   a call in a worker thread that comes back in every case
+SingleFlight    callers that want the same value: the first computes it, the others wait for its result or error
+Places          a limited number of concurrent callers; the others wait, for a limited time
+BackgroundTask  work in the background, at most one task at a time
+run_in_thread   calls a function in a worker thread
 run_in_loop     the way back: such a thread waits for a coroutine
 """
 
@@ -23,11 +23,11 @@ __all__ = ["BackgroundTask", "Places", "SingleFlight", "run_in_loop", "run_in_th
 
 T = TypeVar("T")
 
-_YOU_LEAD = object()
+_TAKE_OVER = object()
 
 
 class SingleFlight:
-    """The computations of one process that are under way, by key; used in one loop."""
+    """The computations in progress, by key; used in one loop."""
 
     __slots__ = ("_flights",)
 
@@ -38,18 +38,18 @@ class SingleFlight:
         return len(self._flights)
 
     async def run(self, key: object, load: Callable[[], Awaitable[T]]) -> T:
-        """Return what *load* returns; while one caller's runs, later callers with *key* wait for it.
+        """Return the result of *load*; while one caller's runs, later callers with *key* wait for its result.
 
-        An error of the loader reaches its leader and everyone who waited; the next caller tries again. A
-        leader that is cancelled passes the lead to one of the others, whose own loader then runs; a waiter
-        that is cancelled leaves the rest alone.
+        An error of the loader is raised in its caller and in all waiting ones; the next caller tries again. If the
+        caller whose loader runs is cancelled, one of the waiting ones runs its own; a waiting caller that is
+        cancelled does not affect the others.
         """
         waiting = self._flights.get(key)
         if waiting is None:
             self._flights[key] = deque()
         else:
             found: T = await self._wait(key, waiting)
-            if found is not _YOU_LEAD:
+            if found is not _TAKE_OVER:
                 return found
         return await self._lead(key, load)
 
@@ -59,8 +59,8 @@ class SingleFlight:
         try:
             return await future
         except asyncio.CancelledError:
-            if not future.cancelled() and future.exception() is None and future.result() is _YOU_LEAD:
-                self._pass_on(key)  # cancelled in the very turn in which the lead came to it
+            if not future.cancelled() and future.exception() is None and future.result() is _TAKE_OVER:
+                self._pass_on(key)  # cancelled in the same turn in which it was to take over
             raise
 
     async def _lead(self, key: object, load: Callable[[], Awaitable[T]]) -> T:
@@ -72,7 +72,7 @@ class SingleFlight:
         except BaseException as exc:
             for future in self._land(key):
                 future.set_exception(exc)
-                future.exception()  # seen: a waiter cancelled in this turn leaves no warning behind
+                future.exception()  # retrieved: no warning for a caller cancelled in this turn
             raise
         for future in self._land(key):
             future.set_result(value)
@@ -86,16 +86,16 @@ class SingleFlight:
         while waiting:
             future = waiting.popleft()
             if not future.done():
-                future.set_result(_YOU_LEAD)
+                future.set_result(_TAKE_OVER)
                 return
         del self._flights[key]
 
 
 class Places:
-    """The places of a pool of connections, or of whatever may run only so often at once; used in one loop.
+    """A limit on concurrent use, such as of a pool of connections; used in one loop.
 
     Args:
-        size: How many there are.
+        size: The number of places.
     """
 
     __slots__ = ("_semaphore", "release", "size")
@@ -106,12 +106,12 @@ class Places:
         self.release = self._semaphore.release
 
     async def take(self, seconds: float) -> None:
-        """Take a place, which `release()` gives back.
+        """Acquire a place, to be returned by `release()`.
 
         Raises:
-            TimeoutError: None came free within *seconds*.
+            TimeoutError: No place was free within *seconds*.
         """
-        if not self._semaphore.locked():  # PERF: no timeout, which costs some 8 us, where nothing is waited for
+        if not self._semaphore.locked():  # PERF: a timeout costs some 8 us; none if there is no wait
             await self._semaphore.acquire()
             return
         async with asyncio.timeout(seconds):
@@ -121,7 +121,7 @@ class Places:
 class BackgroundTask:
     """One task of its owner, started on demand and ended by `aclose`; used in one loop.
 
-    It runs in a context of its own, because it outlives the request that happened to start it.
+    It runs in a separate context, because it outlives the request that started it.
 
     Args:
         name: Of the task, for the log.
@@ -139,40 +139,40 @@ class BackgroundTask:
         return self._task is not None and not self._task.done()
 
     def start(self, work: Callable[[], Coroutine[object, None, object]]) -> None:
-        """Run `work()`, unless an earlier run has not ended yet."""
+        """Run `work()`, unless an earlier run is still in progress."""
         if not self.is_running:
             self._task = asyncio.get_running_loop().create_task(work(), name=self._name, context=Context())
 
     async def aclose(self) -> None:
-        """Cancel the task and wait for its end, at most `CANCEL_SECONDS`; twice is harmless."""
+        """Cancel the task and wait for its end, at most `CANCEL_SECONDS`; calling it twice is harmless."""
         task, self._task = self._task, None
         if task is not None and not task.done():
             await cancel_tasks((task,), CANCEL_SECONDS)
 
 
 async def run_in_thread(call: Callable[..., T], *arguments: object, limiter: anyio.CapacityLimiter | None = None) -> T:
-    """Return what *call*, which may be the project's own code, returns for *arguments* in a worker thread.
+    """Return the result of *call*, which may be the project's own code, with *arguments* in a worker thread.
 
-    A caller that is cancelled waits until the thread is done with it.
+    A cancelled caller waits until the thread has finished the call.
 
     Args:
-        limiter: How many threads there may be; None for anyio's 40.
+        limiter: The limit of concurrent threads; None for anyio's 40.
 
     Raises:
-        RuntimeError: It raised SystemExit or the like, by which the thread would end and the caller wait for ever.
-        Exception: What it raised.
+        RuntimeError: It raised SystemExit or similar, which would end the thread while the caller waits.
+        Exception: Raised by *call*.
     """
     if limiter is None and _is_waited_for.get():
-        limiter = anyio.CapacityLimiter(1)  # its own: threads that wait for one another's places would wait for ever
+        limiter = anyio.CapacityLimiter(1)  # a separate one: threads that wait for each other's places would deadlock
     return await anyio.to_thread.run_sync(_guarded, call, arguments, limiter=limiter)
 
 
 def run_in_loop(work: Coroutine[object, None, T]) -> T:
-    """Return what *work* gives, awaited in the loop meanwhile; for code that `run_in_thread` runs.
+    """Return the result of *work*, awaited in the loop; for code that `run_in_thread` runs.
 
     Raises:
-        RuntimeError: In another thread.
-        Exception: What it raised.
+        RuntimeError: Called in another thread.
+        Exception: Raised by *work*.
     """
     return anyio.from_thread.run(_waited_for, work)
 
@@ -183,7 +183,7 @@ async def _waited_for(work: Coroutine[object, None, T]) -> T:
 
 
 _is_waited_for: ContextVar[bool] = ContextVar("is_waited_for", default=False)
-"""Whether a thread waits for what runs."""
+"""Whether a thread waits for the running code."""
 
 
 def _guarded(call: Callable[..., T], arguments: tuple[object, ...]) -> T:

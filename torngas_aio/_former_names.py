@@ -1,4 +1,4 @@
-"""Names of torngas 1.8 that have no successor of the same name: importing one says what to write instead.
+"""Names of torngas 1.8 without a successor of the same name: importing one raises with the replacement.
 
 A module that had such names ends with `__getattr__ = former_names(__name__)`.
 """
@@ -99,7 +99,7 @@ _NAMES["torngas_aio.storage"] |= {name: _NAMES["torngas_aio"][name] for name in 
 
 
 def former_names(module: str) -> Callable[[str], Any]:
-    """Return a `__getattr__` for *module*, which raises `ImportError` with the new way for its names of 1.8."""
+    """Return a `__getattr__` for *module*, which raises `ImportError` with the replacement for its names of 1.8."""
     known = _NAMES[module]
 
     def getattr_of_module(name: str) -> object:

@@ -1,10 +1,10 @@
-"""What happens to jobs in this process, for who looks on: metrics and the inspector.
+"""Events of jobs in this process, for observers: metrics and the inspector.
 
     enqueue ── sent ──► enqueued ··· started ──► succeeded
                                         ├──────► failed ──► retried, or dead
                                         └──────► given back (its worker stops)
 
-Nothing is made while there is no listener.
+Without listeners no events are created.
 """
 
 import logging
@@ -19,17 +19,17 @@ logger = logging.getLogger("torngas_aio.jobs")
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """One thing that has happened to a job.
+    """An event of a job.
 
     Attributes:
         kind: One of those above.
-        name: The job's, as it was declared; "" for a message of no declared job.
-        id: The message's.
+        name: The declared name of the job; "" for a message of an undeclared one.
+        id: The message's id.
         queue: The queue.
         attempt: 0 for the first.
-        seconds: How long the attempt took, of `succeeded`, `failed` and `given back`.
-        error: What the attempt raised, of `failed`.
-        key: Of `enqueued`; likewise `arguments`, by the names of the parameters; may be secret.
+        seconds: Duration of the attempt, for `succeeded`, `failed` and `given back`.
+        error: The exception of the attempt, for `failed`.
+        key: For `enqueued`; also `arguments`, by parameter names; may be secret.
     """
 
     kind: str
@@ -44,11 +44,11 @@ class JobEvent:
 
 
 job_listeners: list[Callable[[JobEvent], None]] = []
-"""Called with each event, in the loop; quick, and what they raise is logged."""
+"""Called with each event, in the loop; must be quick; exceptions are logged."""
 
 
 def tell_jobs(kind: str, name: str, message: Any, **more: Any) -> None:
-    """Tell the listeners, if there are any, of a job whose taskiq message is *message*."""
+    """Notify the listeners, if any, of an event of the job with the taskiq message *message*."""
     if not job_listeners:
         return
     labels = message.labels
@@ -56,5 +56,5 @@ def tell_jobs(kind: str, name: str, message: Any, **more: Any) -> None:
     for listener in job_listeners:
         try:
             listener(event)
-        except Exception:  # a boundary: who looks on must not fail a job
+        except Exception:  # a boundary: an observer must not fail a job
             logger.exception("A listener to jobs failed.")

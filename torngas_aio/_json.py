@@ -1,11 +1,11 @@
-"""JSON, written and read the same way whichever library is installed.
+"""JSON encoding and decoding with the same results whichever library is installed.
 
-    dumps       orjson, else the standard library; the same value from both, to the byte but for huge floats
+    dumps       orjson, else the standard library; the same bytes from both, except for huge floats
     loads       orjson, else the standard library; both refuse NaN and lone surrogates, integers are exact
-    parse_json  loads for what a stranger sent: bounded in size and depth
-    jsonp       a script that hands the value to a named function
+    parse_json  loads for untrusted input: bounded in size and depth
+    jsonp       a script that passes the value to a named function
 
-msgspec is not used for writing: it turns bytes to base64 unasked, where these raise; its Structs are written.
+msgspec is not used for encoding: it converts bytes to base64, where these raise. Its Structs are supported.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ else:
 __all__ = ["JsonObject", "check_callback", "dumps", "jsonp", "loads", "parse_json"]
 
 JsonObject = dict[str, Any]
-"""A JSON object: values by the names of its members."""
+"""A JSON object: values by member names."""
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 100
@@ -44,16 +44,16 @@ _MAX_CALLBACK = 128
 def dumps(value: Any, *, ensure_ascii: bool = True) -> bytes:
     """Return *value* as compact JSON in UTF-8.
 
-    Beside JSON's own types: dataclasses, enums (their value), dates and times (ISO 8601, UTC as `Z`), UUIDs and
-    decimals (as text), mappings, sets and tuples, msgspec Structs, and objects with a `__json__()` method.
+    In addition to JSON's own types: dataclasses, enums (their value), dates and times (ISO 8601, UTC as `Z`), UUIDs
+    and decimals (as text), mappings, sets and tuples, msgspec Structs, and objects with a `__json__()` method.
     NaN and infinities become null, as in JavaScript.
 
     Args:
-        ensure_ascii: Write other characters as `\\uXXXX`.
+        ensure_ascii: Escape other characters as `\\uXXXX`.
 
     Raises:
-        SerializationError: A part cannot be written, such as an integer of more than 4,300 digits; the message says
-            which, as `$.user.tags[3]`.
+        SerializationError: A part cannot be encoded, such as an integer of more than 4,300 digits; the message names
+            it, such as `$.user.tags[3]`.
     """
     body = _write(value)
     return _NON_ASCII.sub(_escaped, body.decode()).encode() if ensure_ascii and not body.isascii() else body
@@ -63,11 +63,11 @@ def loads(body: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        InvalidJson: It is none, line and column are in the message; it is not UTF-8; or an integer has more than 4,300
+        InvalidJson: It is not JSON (the message has line and column), not UTF-8, or has an integer of more than 4,300
             digits.
     """
     try:
-        has_huge = _has_digits(body, _HUGE_DIGITS)  # orjson makes a float of what 64 bits do not hold
+        has_huge = _has_digits(body, _HUGE_DIGITS)  # orjson converts integers beyond 64 bits to floats
         return _standard_loads(body) if has_huge or orjson is None else orjson.loads(body)
     except RecursionError:
         raise InvalidJson("The JSON is nested too deeply.") from None
@@ -91,19 +91,19 @@ def _is_utf8(body: bytes | str) -> bool:
 
 
 def check_size(size: int, max_bytes: int) -> None:
-    """Raise InvalidJson 413 where a body of *size* bytes is larger than *max_bytes*."""
+    """Raise InvalidJson 413 if *size* is above *max_bytes*."""
     if size > max_bytes:
         raise InvalidJson(f"The body is larger than the {max_bytes} bytes allowed.", 413)
 
 
 def parse_json(body: bytes, *, max_bytes: int = MAX_BODY_BYTES, max_depth: int = MAX_DEPTH) -> Any:
-    """Return the value of a JSON text from outside.
+    """Return the value of an untrusted JSON text.
 
     Args:
-        max_bytes: As `check_limits`, and so is *max_depth*.
+        max_bytes: See `check_limits`, also for *max_depth*.
 
     Raises:
-        InvalidJson: It is no JSON, empty, too large or too deep. The message may be shown to anyone.
+        InvalidJson: It is not JSON, empty, too large or too deep. The message may be shown to anyone.
     """
     check_limits(body, max_bytes, max_depth)
     body = body.removeprefix(b"\xef\xbb\xbf")  # SPEC: RFC 8259 8.1, a byte order mark may be ignored
@@ -117,8 +117,8 @@ def check_limits(body: bytes, max_bytes: int, max_depth: int) -> None:
 
     Args:
         max_bytes: Larger bodies are refused (413), and so are bodies with more arrays and objects than a tenth of it:
-            each takes 60 bytes and more.
-        max_depth: How many arrays and objects may lie in one another; `[[1]]` is 2 deep.
+            each needs at least 60 bytes of memory.
+        max_depth: Maximum nesting of arrays and objects; `[[1]]` is 2 deep.
 
     Raises:
         InvalidJson: It is too large or too deep.
@@ -135,10 +135,10 @@ def jsonp(callback: str, body: bytes) -> bytes:
     """Return a script that calls *callback* with the JSON *body*.
 
     Raises:
-        ArgumentError: *callback* is no path of JavaScript identifiers.
+        ArgumentError: *callback* is not a path of JavaScript identifiers.
     """
     check_callback(callback)
-    # Older engines end a string at U+2028 and U+2029; the comment keeps the first bytes out of a caller's hand.
+    # Older engines end a string at U+2028 and U+2029. The comment keeps the caller from choosing the first bytes.
     safe = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029").replace(b"</", b"<\\/")
     return b"/**/" + callback.encode() + b"(" + safe + b");"
 
@@ -183,19 +183,19 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _brackets_of(body: bytes, enough: int) -> bytes:
-    """Return the brackets outside of strings, all of them square; b"" where no more than *enough* of them open."""
+    """Return the brackets outside of strings, converted to square ones; b"" if at most *enough* of them open."""
     if body.count(b"[") + body.count(b"{") <= enough:
         return b""
-    # Without escapes each quote ends the string that the one before it began. Strings side by side become one.
+    # Without escapes, quotes alternate between opening and closing a string. Adjacent strings become one.
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_BRACKETS_OR_QUOTES)
     return _STRINGS.sub(b"", plain.replace(b'""', b"")).translate(_ONE_KIND, b'"')
 
 
 def _is_deeper(brackets: bytes, depth: int) -> bool:
-    """Whether *brackets* lie deeper than *depth* in one another; true as well for some texts that are not JSON."""
+    """Return whether *brackets* are nested deeper than *depth*; true also for some texts that are not JSON."""
     if not brackets:
         return False
-    # Each innermost pair is one level. A text that closes what it has not opened ends for the parser right there.
+    # Each innermost pair is one level. A parser stops at a closing bracket without an opening one.
     steps = memoryview(brackets.replace(b"[]", b"").translate(_UP_AND_DOWN)).cast("b")
     return max(accumulate(steps), default=0) >= depth
 
@@ -204,7 +204,7 @@ def _write(value: object) -> bytes:
     if orjson is not None:
         try:
             body: bytes = orjson.dumps(value, _default, _OPTIONS)
-        except (TypeError, RecursionError):  # keys that are no text, huge integers, or a value that cannot be written
+        except (TypeError, RecursionError):  # keys that are not text, huge integers, or an unsupported value
             pass
         else:
             return body
@@ -218,12 +218,12 @@ _OPTIONS = 0 if orjson is None else orjson.OPT_UTC_Z
 def _standard_dumps(value: object) -> bytes:
     try:
         body = _encoded(value)
-    except (TypeError, ValueError, RecursionError):  # NaN, keys, or a value that cannot be written: look closer
+    except (TypeError, ValueError, RecursionError):  # NaN, keys, or an unsupported value: convert step by step
         plain = _plain(value, "$", ())
     else:
-        # How deep the library itself goes depends on the Python it runs on.
+        # The library's own depth limit depends on the Python version.
         if _is_deeper(_brackets_of(body, _MAX_NESTING), _MAX_NESTING):
-            raise SerializationError(f"$ lies too deep for JSON: at most {_MAX_NESTING} levels are written.")
+            raise SerializationError(f"$ is nested too deeply for JSON: at most {_MAX_NESTING} levels are written.")
         return body
     try:
         return _encoded(plain)
@@ -236,7 +236,7 @@ def _encoded(value: object) -> bytes:
 
 
 def _default(value: object) -> object:
-    """One step from *value* towards what JSON knows."""
+    """Convert *value* one step towards JSON's types."""
     write = getattr(class_of(value), "__json__", None)
     if write is not None:
         return write(value)
@@ -268,7 +268,7 @@ _CONVERSIONS: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...
 
 
 def _plain(value: object, path: str, above: tuple[int, ...]) -> object:
-    """Return *value* in JSON's own types; *path* leads to it, *above* are the values it lies in."""
+    """Return *value* converted to JSON's types; *path* is its location, *above* the ids of its containers."""
     if isinstance(value, enum.Enum):
         value = value.value
     if value is None or isinstance(value, str):
@@ -317,18 +317,18 @@ def _standard_loads(body: bytes | str) -> object:
     whole = _whole if _has_digits(text, _MAX_DIGITS) else None
     value = json.loads(text, parse_constant=_refuse_constant, parse_int=whole, parse_float=_finite)
     if "\\ud" in text or "\\uD" in text:
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate fails here rather than in the answer
+        json.dumps(value, ensure_ascii=False).encode()  # raises for a lone surrogate now, instead of in the response
     return value
 
 
-_HUGE_DIGITS = 18  # as many as 64 bits hold, whatever they are
-_MAX_DIGITS = 4300  # the interpreter's own default: reading and writing more takes quadratic time
+_HUGE_DIGITS = 18  # any integer of so many digits fits into 64 bits
+_MAX_DIGITS = 4300  # the interpreter's default: converting more takes quadratic time
 _TOO_LONG = 10**_MAX_DIGITS
 _ONLY_DIGITS = bytes(48 if 48 <= code <= 57 else 32 for code in range(256))
 
 
 def _has_digits(text: bytes | str, count: int) -> bool:
-    """Whether there are more than *count* digits in a row, in strings and fractions too."""
+    """Return whether there are more than *count* consecutive digits, including strings and fractions."""
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
     return raw.translate(_ONLY_DIGITS).find(b"0" * (count + 1)) >= 0
 

@@ -1,11 +1,11 @@
-"""Secrets within names, texts and URLs, replaced before anything is shown.
+"""Masking of secrets in names, texts and URLs before they are shown.
 
     is_secret("db_password")                   a name whose value must not be shown
-    mask_text("... redis://:pw@host ...")      any text: passwords in URLs, values behind secret-sounding names
-    mask_url("redis://:p/w@host")              a text that is one URL or address, however badly formed
+    mask_text("... redis://:pw@host ...")      any text: passwords in URLs, values of secret-sounding names
+    mask_url("redis://:p/w@host")              a text that is one URL or address, even a malformed one
     show_setting({"PASSWD": "pw"})             a setting's value for an error message
 
-`torngas_aio.errorpage.masking` shows values of any kind.
+For values of any type see `torngas_aio.errorpage.masking`.
 """
 
 import re
@@ -25,16 +25,16 @@ _ANYWHERE = re.compile(
     re.IGNORECASE,
 )
 _PAIRS = frozenset({("card", "no"), ("card", "number"), ("sess", "id"), ("session", "id")})
-# A key is a secret unless it is a column's, a mapping's or one that everyone may have.
+# A key is a secret unless it is that of a column or mapping, or a public one.
 _OPEN_KEYS = frozenset(
     "cache candidate composite dict duplicate field foreign group has idempotency index item lookup map message "  # noqa: SIM905
     "missing natural object order partition primary public sort unique unknown".split()
 )
 _WORD = re.compile(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z]+")
 
-# A name and what stands before its value: `name=`, `name: `, `name: str = `, `"name": `, `\"name\": `, `["name"] = `,
+# A name and the text before its value: `name=`, `name: `, `name: str = `, `"name": `, `\"name\": `, `["name"] = `,
 # `name == `, `name LIKE `, `("name", `, `--name `, `PASSWORD '`. The look-behind keeps the search linear: a long word
-# is tried from its start only.
+# is only tried at its start.
 _NAME = re.compile(
     r"(?<![\w.-])(?P<name>[\w.-]++)\\*[\"'`]?\]?"
     r"(?:(?:(?<!cookie)(?<!authorization)\s*:[\w.\[\]|, ]{1,100}?(?=\s*=[^=]))?\s*(?:[=!<>:]=|=>|<>|[=:]|%3D)\s*"
@@ -57,7 +57,7 @@ _INSIDE = re.compile(rf"{_STRING_PATTERN}|(?P<open>[\[({{])|(?P<close>[\])}}])|[
 _PLAIN = re.compile(r"(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+", re.IGNORECASE)
 _LINE = re.compile(r"[^\r\n\"']+")
 _LINE_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
-# Secrets that show by their own form; a Basic login is one only behind its header's name.
+# Secrets recognized by their form; a Basic login is only recognized after its header's name.
 _BARE = re.compile(
     r"(?P<start>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----).*?(?=-----END |\Z)"
     r"|(?P<scheme>\bBearer )[\w.~+/=-]{16,}|\beyJ[\w-]{8,}+\.[\w-]++\.[\w-]*+",
@@ -66,8 +66,8 @@ _BARE = re.compile(
 _INSERTED = re.compile(r"\((?P<columns>[^()']{1,5000}+)\)\s*VALUES\s*(?=\()", re.IGNORECASE)
 _NEXT_ROW = re.compile(r"\s*,\s*(?=\()")
 _LITERAL = re.compile(r"['\"]|(?<![\w$:])\d")
-# A password may hold '@', and '/' although it should be quoted; digits before a '/' are a port. The bound keeps the
-# search linear.
+# A password may contain '@', and an unquoted '/'; digits before a '/' are a port. The bound keeps the search
+# linear.
 _IN_URL = re.compile(
     r"(?P<start>(?<![a-z0-9+.-])[a-z0-9+.-]++://[^\s/:@\[]*:)(?:[^\s/]{1,512}|(?!\d*/)[^\s\"',]{1,512})(?=@)",
     re.IGNORECASE,
@@ -79,9 +79,9 @@ _IN_QUERY = re.compile(r"(?P<name>[?&;](?P<key>[^?=&;#]*)=)[^&;#]*")
 
 
 def is_secret(name: object) -> bool:
-    """Whether what goes by *name* should not be seen: one of its words, in any position, names a secret.
+    """Return whether the value of *name* must not be shown: one of its words, in any position, names a secret.
 
-    Words end at capitals and at whatever is not a letter: `dbPassword`, `STRIPE_KEY`, `x-jwt-old`.
+    Words end at capitals and at any character that is not a letter: `dbPassword`, `STRIPE_KEY`, `x-jwt-old`.
     """
     if isinstance(name, bytes):
         name = name.decode("latin-1")
@@ -102,9 +102,9 @@ def is_secret(name: object) -> bool:
 
 
 def mask_text(text: str) -> str:
-    """Return *text* with passwords in URLs and values behind secret-sounding names masked.
+    """Return *text* with passwords in URLs and values of secret-sounding names masked.
 
-    The positional parameters of SQLAlchemy's messages are masked where the statement names a secret column.
+    The positional parameters in SQLAlchemy's messages are masked if the statement names a secret column.
     """
     text = _BARE.sub(_without_bare, mask_urls(text))
     parts: list[str] = []
@@ -122,15 +122,15 @@ def mask_text(text: str) -> str:
 
 
 def mask_urls(text: str) -> str:
-    """Return *text* with passwords in URLs masked, and nothing else: "using password: YES" stays."""
+    """Return *text* with only passwords in URLs masked: "using password: YES" stays."""
     return _IN_URL.sub(rf"\g<start>{MASK}", text)
 
 
 def mask_url(url: str) -> str:
-    """Return *url* with its password masked, and the values of its query whose names sound secret.
+    """Return *url* with its password masked, and the values in its query whose names sound secret.
 
-    Takes whatever was meant as a URL or as `user:password@host`: without a scheme or host, with '/', '@' or '#' in
-    the password, with several hosts. What stands between the user's ':' and the last '@' counts as password.
+    Accepts any text meant as a URL or as `user:password@host`: without a scheme or host, with '/', '@' or '#' in
+    the password, with several hosts. The text between the user's ':' and the last '@' is the password.
     """
     head, at, place = url.rpartition("@")
     scheme = _SCHEME.match(head)
@@ -145,7 +145,7 @@ def show_setting(value: object, name: object = None) -> str:
 
     Args:
         value: Strings are masked as URLs, also within lists, tuples and dicts.
-        name: The setting's key; where it sounds secret, only None is shown.
+        name: The setting's key; if it sounds secret, any value but None is masked.
     """
     if value is not None and is_secret(name):
         return MASK
@@ -160,17 +160,17 @@ def show_setting(value: object, name: object = None) -> str:
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(items) == 1)})"
     try:
         return mask_text(repr(value))
-    except Exception:  # noqa: BLE001  # a boundary: an object's own repr; an int of over 4300 digits has none
+    except Exception:  # noqa: BLE001  # a boundary: an object's own repr; that of an int of over 4300 digits fails
         return f"<{type(value).__name__}>"
 
 
 def names_secret(sql: str) -> bool:
-    """Whether a name in *sql* sounds secret."""
+    """Return whether a name in *sql* sounds secret."""
     return any(map(is_secret, _SQL_NAME.findall(sql[:10_000])))
 
 
 def _end_of_value(text: str, found: re.Match[str]) -> int:
-    """The index after the value that follows the name *found*: strings, a bracket with all in it, a line or a word."""
+    """Return the index after the value of the name *found*: strings, a bracketed expression, a line or a word."""
     start = found.end()
     if string := _STRING.match(text, start):
         end = string.end()
@@ -185,7 +185,7 @@ def _end_of_value(text: str, found: re.Match[str]) -> int:
 
 
 def _end_of_bracket(text: str, start: int) -> int:
-    """The index after the bracket that opens first; the text's end where nothing closes it."""
+    """Return the index after the first bracketed expression; the text's end if it is not closed."""
     depth = 0
     for found in _INSIDE.finditer(text, start):
         depth += (found["open"] is not None) - (found["close"] is not None)
@@ -209,7 +209,7 @@ def _without_inserted(text: str) -> str:
         at = _end_of_bracket(text, start)
         while row := _NEXT_ROW.match(text, at):
             at = _end_of_bracket(text, row.end())
-        if _LITERAL.search(text, start, at):  # not placeholders only
+        if _LITERAL.search(text, start, at):  # not only placeholders
             parts += [text[done:start], f"({MASK})", "\n" * text.count("\n", start, at)]
             done = at
     return "".join([*parts, text[done:]])

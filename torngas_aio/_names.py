@@ -1,4 +1,4 @@
-"""Names in settings and calls: the objects that dotted paths name, and what a misspelt name was perhaps meant to be."""
+"""Names in settings and calls: importing objects by dotted paths, and suggestions for misspelt names."""
 
 import difflib
 import importlib
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 def import_object(path: str) -> Any:
-    """Return what the dotted *path* names: a module, or an attribute of one, at any depth.
+    """Return the object at the dotted *path*: a module, or an attribute of one, at any depth.
 
     Raises:
         ImportError: No module of *path* exists, or the module lacks the attribute. An error raised
-            while the module itself runs passes unchanged.
+            while the module itself runs is passed on unchanged.
     """
     if not all(path.split(".")):
         raise ImportError(f"{path!r} is no dotted path.", name=path)
@@ -40,18 +40,17 @@ def import_module(name: str) -> ModuleType:
     """Return the module *name*.
 
     Raises:
-        ImportError: It does not exist (`error.name` is then the missing part), or it failed to import
-            something itself.
+        ImportError: It does not exist (`error.name` is then the missing part), or an import in it failed.
         RuntimeError: It called `sys.exit`.
     """
     return without_exit(importlib.import_module, name)
 
 
 def without_exit(call: Callable[..., T], *arguments: object) -> T:
-    """Return what *call* returns, the project's own code.
+    """Return the result of *call*, which is the project's own code.
 
     Raises:
-        RuntimeError: It called `sys.exit`, which would end the program without saying where and why.
+        RuntimeError: It called `sys.exit`, which would end the program without an explanation.
     """
     try:
         return call(*arguments)
@@ -61,9 +60,9 @@ def without_exit(call: Callable[..., T], *arguments: object) -> T:
 
 
 def _nearest_module(name: str) -> tuple[ModuleType, str]:
-    """The longest importable opening of *name*, `pkg.mod` of `pkg.mod.Class`: the module, and what it is called there.
+    """Return the longest importable prefix of *name*, `pkg.mod` of `pkg.mod.Class`: the module, and the prefix.
 
-    Its `__name__` may be another one: that of `os.path` is `posixpath`.
+    The module's `__name__` may differ from the prefix: that of `os.path` is `posixpath`.
     """
     try:
         return import_module(name), name
@@ -87,15 +86,15 @@ def _named(found: object) -> str:
 
 
 def nearest(name: object, known: Iterable[str], likeness: float = 0.6) -> str | None:
-    """Return the one of *known* that is most like *name*, None where none is.
+    """Return the most similar one of *known*, None if none is similar.
 
     Args:
-        likeness: From 0 to 1; names that are less alike do not count.
+        likeness: Minimum similarity, from 0 to 1.
     """
     return next(iter(difflib.get_close_matches(str(name), list(known), 1, likeness)), None)
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", likeness: float = 0.6) -> str:
-    """Return ` Did you mean 'near'?`, to follow a sentence about *name*; *otherwise* where nothing known is like it."""
+    """Return ` Did you mean 'near'?`, to follow a sentence about *name*; *otherwise* if no known name is similar."""
     near = nearest(name, known, likeness)
     return otherwise if near is None else f" Did you mean {near!r}?"

@@ -1,7 +1,7 @@
-"""How many processes of this node serve the same application: what is bound per node is divided by it.
+"""The number of processes on this node that serve the same application, for dividing limits per node.
 
---workers=4            the parent tells each worker, which calls `set_processes(4)`
-WEB_CONCURRENCY=4      how gunicorn, uvicorn and others are told; read where nothing was said
+--workers=4            the parent configures each worker, which calls `set_processes(4)`
+WEB_CONCURRENCY=4      the variable of gunicorn, uvicorn and others; read if `set_processes` was not called
 """
 
 import logging
@@ -11,18 +11,18 @@ __all__ = ["processes", "set_processes", "share_of", "warn_of_memory"]
 
 logger = logging.getLogger("torngas_aio.server")
 
-_said: int | None = None
+_said: int | None = None  # by `set_processes`
 _warned: set[str] = set()
 
 
 def set_processes(count: int) -> None:
-    """Say how many processes serve; forked ones know it, too."""
+    """Set the number of serving processes; forked children inherit it."""
     global _said  # noqa: PLW0603  # one number for the process and its children
     _said = count
 
 
 def processes() -> int:
-    """Return how many processes serve on this node, as far as is known; at least 1."""
+    """Return the number of serving processes on this node, as far as known; at least 1."""
     if _said is not None:
         return _said
     text = os.environ.get("WEB_CONCURRENCY", "")
@@ -30,12 +30,12 @@ def processes() -> int:
 
 
 def share_of(total: int) -> int:
-    """Return this process's part of *total*, what the node may have in all; at least 1."""
+    """Return this process's share of *total*, the limit for the node; at least 1."""
     return max(1, total // processes())
 
 
 def warn_of_memory(setting: str, each: str) -> None:
-    """Warn, once, where several processes serve and *setting* names memory, which is a process's own: *each* ..."""
+    """Log a warning, once, if several processes serve and *setting* is in memory, so that *each* has its own."""
     if processes() > 1 and setting not in _warned:
         _warned.add(setting)
         logger.warning("%s is in memory, and %d workers serve: each %s. Name a server.", setting, processes(), each)

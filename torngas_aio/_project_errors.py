@@ -1,7 +1,7 @@
-"""Errors of the project's own code, told with the project's line first.
+"""Errors of the project's own code, reported with the project's line first.
 
 place_of(error)             home/handlers.py:17
-import_fault(error, ...)    one fault for whatever an import raised; the same cause is listed once
+import_fault(error, ...)    one fault for any error of an import; the same cause is listed once
 report(error)               a headline, and the traceback of the project's own frames
 """
 
@@ -47,11 +47,11 @@ EXTRAS = {
 
 
 def import_fault(error: BaseException, title: str, path: str, hint: str) -> Fault:
-    """Return the fault for *error*, which importing *path* has raised.
+    """Return the fault for *error*, raised by importing *path*.
 
     Args:
-        title: What wanted it: `INSTALLED_APPS: app 'home'`.
-        hint: How to mend it where *path* itself is what does not exist.
+        title: The setting or call that needs it: `INSTALLED_APPS: app 'home'`.
+        hint: The advice if *path* itself does not exist.
     """
     place = place_of(error)
     if not isinstance(error, ImportError):
@@ -65,20 +65,20 @@ def import_fault(error: BaseException, title: str, path: str, hint: str) -> Faul
 
 
 def cause_of(error: BaseException, path: str) -> str:
-    """Return what faults with the same origin have in common, empty where *path* itself is the origin."""
+    """Return a text that faults of the same origin have in common; empty if *path* itself is the origin."""
     library = missing_library(error, path)
     return f"missing {library}" if library else headline(error) if place_of(error) else ""
 
 
 def code_of(error: BaseException, path: str) -> str:
-    """Return the code of a fault that importing *path* has brought to light."""
+    """Return the code of a fault found by importing *path*."""
     if missing_library(error, path):
         return "TGA105"
     return "TGA104" if isinstance(error, ImportError) and not place_of(error) else "TGA108"
 
 
 def missing_library(error: BaseException, path: str) -> str:
-    """Return the library whose absence *error* tells; empty where it is something else, such as a part of *path*."""
+    """Return the missing library that caused *error*; empty for any other cause, such as a part of *path*."""
     if not isinstance(error, ModuleNotFoundError):
         return ""
     name = (error.name or "").partition(".")[0]
@@ -86,7 +86,7 @@ def missing_library(error: BaseException, path: str) -> str:
 
 
 def install_hint(error: BaseException, path: str) -> str:
-    """Return the sentence that says how to install what is missing, empty where no library is."""
+    """Return a sentence on how to install the missing library; empty if no library is missing."""
     library = missing_library(error, path)
     if library in EXTRAS:
         return f"Install it with `pip install 'torngas-aio[{EXTRAS[library]}]'`."
@@ -94,7 +94,7 @@ def install_hint(error: BaseException, path: str) -> str:
 
 
 def headline(error: BaseException) -> str:
-    """Return one line: where in the project, which error, what it says."""
+    """Return one line: the place in the project, the error's class and its message."""
     said = error.msg if isinstance(error, SyntaxError) else str(error)
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     place = place_of(error)
@@ -102,7 +102,7 @@ def headline(error: BaseException) -> str:
 
 
 def report(error: BaseException) -> str:
-    """Return the headline of *error* and below it its traceback: the project's own frames, and where it was raised."""
+    """Return the headline of *error* and its traceback: the project's own frames, and the innermost one."""
     summary = traceback.TracebackException.from_exception(error)
     chained: traceback.TracebackException | None = summary
     while chained is not None:
@@ -114,7 +114,7 @@ def report(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Return file and line of the project that *error* comes from, empty where none of its code took part.
+    """Return file and line of the project from which *error* comes, empty if none of its code was involved.
 
     That is the line of a SyntaxError, else the innermost frame that is neither ours nor a library's.
     """
@@ -125,7 +125,7 @@ def place_of(error: BaseException) -> str:
 
 
 def shortened(place: str) -> str:
-    """Return *place* (a path and a line) relative to the current directory where it lies under it."""
+    """Return *place* (a path and a line) relative to the current directory, if it is inside."""
     path, _, line = place.rpartition(":")
     if path and Path(path).is_relative_to(Path.cwd()):
         path = str(Path(path).relative_to(Path.cwd()))

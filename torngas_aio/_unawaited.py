@@ -1,13 +1,13 @@
-"""Coroutines that were made and never awaited: whose error that is, and where it was made.
+"""Coroutines that were never awaited: where each is reported, and where it was created.
 
     Python's "never awaited" report ─┬─ in a request    500 in DEBUG and with ATOMIC_REQUESTS, else the log
                                      ├─ in a job        its failure
                                      ├─ in a script     the log, and the script's exit status
                                      └─ elsewhere       Python's warning, each time
-    while the collector runs         ── the log: which request made it is not known any more
+    during garbage collection        ── the log: the request that created it is unknown
 
-A coroutine that a task or `gather` was given counts as awaited. Nothing is done, and nothing costs, where none is
-forgotten.
+A coroutine passed to a task or to `gather` counts as awaited. Without an un-awaited coroutine nothing here runs or
+costs time.
 """
 
 import gc
@@ -42,7 +42,7 @@ __all__ = [
 logger = logging.getLogger("torngas_aio.unawaited")
 
 ORIGIN_FRAMES = 10
-"""How many frames Python keeps of where a coroutine was made, in DEBUG."""
+"""How many frames of a coroutine's origin Python records in DEBUG."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -50,15 +50,15 @@ T_co = TypeVar("T_co", covariant=True)
 class _State:
     is_collecting = False
     total = 0
-    found: list[Unawaited] | None = None  # of the script that runs
+    found: list[Unawaited] | None = None  # of the running script
 
 
 class Operation(Awaitable[T_co]):
-    """Something to be awaited, such as a statement: each `await` runs it; never awaited, it is an error.
+    """An awaitable, such as a statement: each `await` runs it; never awaiting it is an error.
 
     Args:
-        run: Makes the coroutine.
-        name: What messages call it, such as "Query.all".
+        run: Creates the coroutine.
+        name: Its name in messages, such as "Query.all".
     """
 
     _mend: ClassVar[str] = "Write `await` before it."
@@ -66,7 +66,7 @@ class Operation(Awaitable[T_co]):
     def __init__(self, run: Callable[[], Coroutine[object, None, T_co]], name: str) -> None:
         self._run = run
         self._name = name
-        self._waiting: Coroutine[object, None, T_co] | None = run()  # Python tells when it dies without an await
+        self._waiting: Coroutine[object, None, T_co] | None = run()  # Python reports it if it is never awaited
         self._waiting.__qualname__ = name  # type: ignore[attr-defined]
 
     def __await__(self) -> Generator[object, None, T_co]:
@@ -74,7 +74,7 @@ class Operation(Awaitable[T_co]):
         return (waiting or self._run()).__await__()
 
     def _leave(self) -> None:
-        """Take back what was to be awaited: it is used in another way, or refused."""
+        """Close the coroutine without a report: the operation is used differently, or refused."""
         if self._waiting is not None:
             self._waiting.close()
             self._waiting = None
@@ -86,41 +86,41 @@ class Operation(Awaitable[T_co]):
 
 
 class AsyncWithOnly:
-    """Base of what `async with` opens: a plain `with` says so."""
+    """Base class of objects for `async with`: a plain `with` raises an explanation."""
 
     def __enter__(self) -> NoReturn:
         raise TypeError(f"A {type(self).__name__} is opened with `async with`, in an `async def`; `with` cannot wait.")
 
     def __exit__(self, *_: object) -> None:
-        """Never reached; `with` looks for it first."""
+        """Exist for `with`, which looks it up first; never called."""
 
 
 def expect_opening(name: str) -> Coroutine[object, None, None]:
-    """Return what is told of as *name* when it dies, unless `await` or `async with` has closed it."""
+    """Return a coroutine that is reported as *name* when collected, unless `await` or `async with` has closed it."""
     waiting = _opened()
-    waiting.__qualname__ = name  # type: ignore[attr-defined]  # every coroutine of Python's has it
+    waiting.__qualname__ = name  # type: ignore[attr-defined]  # every coroutine has it
     return waiting
 
 
 async def _opened() -> None:
-    """Never run."""
+    """Do nothing; never run."""
 
 
 def watch_unawaited() -> None:
-    """Have requests and scripts told of their forgotten coroutines, in this process, from now on."""
+    """Report un-awaited coroutines to requests and scripts in this process, from now on."""
     if unawaited_hook() is not _on_unawaited:
         set_unawaited_hook(_on_unawaited)
         gc.callbacks.append(_on_collection)
 
 
 def unawaited_total() -> int:
-    """Return how many forgotten coroutines this process has been told of."""
+    """Return how many un-awaited coroutines were reported in this process."""
     return _State.total
 
 
 @contextmanager
 def tracked_origins() -> Generator[None]:
-    """Have Python remember where coroutines of this thread are made; it doubles the cost of making one."""
+    """Record where coroutines of this thread are created; doubles the cost of creating one."""
     before = sys.get_coroutine_origin_tracking_depth()
     sys.set_coroutine_origin_tracking_depth(max(before, ORIGIN_FRAMES))
     try:
@@ -131,9 +131,9 @@ def tracked_origins() -> Generator[None]:
 
 @contextmanager
 def collected_unawaited() -> Generator[list[Unawaited]]:
-    """Give the list of what code outside requests forgets while the block runs; each is logged as well.
+    """Yield a list of coroutines that code outside of requests has not awaited in the block; each is also logged.
 
-    It is complete when the block has been left: cycles are collected then.
+    It is complete after the block has ended, which collects reference cycles.
     """
     watch_unawaited()
     outer, _State.found = _State.found, []
@@ -148,17 +148,17 @@ def collected_unawaited() -> Generator[list[Unawaited]]:
 
 
 def note_unawaited(error: BaseException, earlier: Unawaited | None) -> None:
-    """Add to *error* the forgotten `await` that may be its cause.
+    """Add a note to *error* about the missing `await` that may be its cause.
 
     Args:
-        earlier: What the request has forgotten before.
+        earlier: An un-awaited coroutine of the same request, reported before.
     """
     if earlier is not None:
         error.add_note(str(earlier))
     used = getattr(error, "obj", None)  # of an AttributeError
     text = str(error)
     if inspect.iscoroutine(used):
-        error.add_note(_told(used))
+        error.add_note(_message_of(used))
     elif "_AsyncGeneratorContextManager' object" in text:
         error.add_note("Write `async with`: `with` cannot wait.")
     elif isinstance(error, (AttributeError, TypeError, ValueError)) and _names_an_awaitable(text):
@@ -166,7 +166,7 @@ def note_unawaited(error: BaseException, earlier: Unawaited | None) -> None:
 
 
 def _names_an_awaitable(text: str) -> bool:
-    """Return whether *text*, of an error, has a type that is to be awaited, as Python and serializers write it."""
+    """Return whether *text*, of an error, names an awaitable type in the forms that Python and serializers use."""
     if "await" in text:
         return False
     kinds = "|".join(["coroutine", *(kind.__name__ for kind in cast("list[type]", Operation.__subclasses__()))])
@@ -178,20 +178,20 @@ def _on_collection(phase: str, info: dict[str, int]) -> None:
 
 
 def _on_unawaited(coroutine: object) -> None:
-    """Called by Python as *coroutine* is deallocated, in the context and thread of the code that drops it."""
+    """Report *coroutine*; called by Python when it is deallocated, in the context and thread that drop it."""
     _State.total += 1
     request = current_request()
     job = current_scope() if request is None else None
     if request is None and job is None and _State.found is None:
         _warn(coroutine)
         return
-    error = Unawaited(_told(coroutine))
+    error = Unawaited(_message_of(coroutine))
     if isinstance(job, JobScope) and not _State.is_collecting and not job.is_closed:
         job.unawaited.append(error)
         return
     if request is not None and not _State.is_collecting:
         handler = getattr(request, "handler", None)
-        if handler is None:  # a call hook's: the handler that follows looks for it
+        if handler is None:  # created in a call hook: the handler that follows reads it
             request.unawaited = error  # type: ignore[attr-defined]  # ours
         elif handler.take_unawaited(error):
             return
@@ -204,8 +204,8 @@ def _on_unawaited(coroutine: object) -> None:
 
 
 def _warn(coroutine: Any) -> None:
-    """Warn as Python does, of the line that drops it: Python itself would take ours, and warn of the first only."""
-    above = next(_frames(), None)  # none at the interpreter's end
+    """Warn for the line that drops it; Python itself would use a line of ours, and warn only the first time."""
+    above = next(_frames(), None)  # there is none at interpreter exit
     text = f"coroutine {coroutine.__qualname__!r} was never awaited"
     if coroutine.cr_origin:
         origin = [traceback.FrameSummary(*each) for each in reversed(coroutine.cr_origin)]
@@ -219,11 +219,11 @@ def _warn(coroutine: Any) -> None:
     )
 
 
-# What has started the loop, or a script, has forgotten nothing.
+# Frames of the code that started the loop, or a script, are not the origin.
 _STARTERS = ("/asyncio/events.py", "/asyncio/base_events.py", "/asyncio/runners.py", "/torngas_aio/scripts.py")
 
 
-def _told(coroutine: Any) -> str:
+def _message_of(coroutine: Any) -> str:
     name = getattr(coroutine, "__qualname__", repr(coroutine))
     text = (
         f"{name}() was called and never awaited, so it has done nothing, and any condition takes it for true. "
@@ -243,7 +243,7 @@ def _told(coroutine: Any) -> str:
 
 
 def _frames() -> Iterator[FrameType]:
-    """Yield the frames outside of this module, from the line that drops a coroutine outwards."""
+    """Yield the frames outside of this module, beginning with the one that drops the coroutine."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_filename != __file__:

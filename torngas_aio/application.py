@@ -1,4 +1,4 @@
-"""The application: builds and owns router, pipeline and lifespan, and answers requests.
+"""The application: builds and owns router, pipeline and lifespan, and serves requests.
 
 HTTP server ── serve_request ─► call hooks ─► route ─► handler.execution.run_handler
                                                ├──► foreign handler (plain Tornado): its own delegate
@@ -55,7 +55,7 @@ __all__ = ["Application"]
 logger = logging.getLogger("torngas_aio.application")
 
 HANDLER_SETTINGS = ("default_handler_class", "static_handler_class")
-"""Tornado's settings that are handler classes; dotted paths of such are taken too."""
+"""Tornado's settings that are handler classes; dotted paths are accepted too."""
 
 
 class Application(HostApplication):
@@ -70,17 +70,17 @@ class Application(HostApplication):
 
     Attributes:
         pipeline: Every hook, compiled; see `torngas_aio.pipeline.Pipeline`.
-        lifespan: What is opened before the first request and closed after the last.
+        lifespan: The steps before the first request and after the last.
         background: Owns tasks that outlive their request: `application.background.start_soon(function, ...)`.
-        open_sockets: The WebSocket handlers whose sockets are open.
+        open_sockets: The WebSocket handlers with open sockets.
         mounts: The running applications of other frameworks, by their `mount`.
-        sockets_end: The code and reason that `close_sockets` closes WebSockets with; None before it was called.
+        sockets_end: The code and reason with which `close_sockets` closes WebSockets; None before it was called.
         is_stopping: Whether the server has begun to stop; `await application.is_stopping.wait()` waits for it.
         static_files: Small files of static folders; see `static_cache_bytes` and `static_in_threads` in TORNADO_CONF.
-        context_for: Gives the context to run a request in; None: a copy of the one the server was started in.
+        context_for: Returns the context for a request; None: a copy of the one in which the server was started.
 
     Raises:
-        ConfigError: Middlewares or HTTP modules that cannot work; every fault is listed.
+        ConfigError: Invalid middlewares or HTTP modules; every fault is listed.
     """
 
     def __init__(
@@ -120,29 +120,29 @@ class Application(HostApplication):
         self._add_lifespan_steps()
 
     async def startup(self) -> None:
-        """Run the init hooks in declared order, once; the first request does it where they have not run.
+        """Run the init hooks in declared order, once; if this was not called, the first request does it.
 
         Raises:
-            Exception: What a hook raised; those before it have been shut down again.
+            Exception: Raised by a hook; the earlier ones have been shut down again.
         """
-        if not self.lifespan.is_open:  # a loop of its own may have stopped it before
+        if not self.lifespan.is_open:  # it may have been stopped before, in another loop
             self.is_stopping, self.sockets_end = StopEvent(), None
         await self.lifespan.open()
 
     async def shutdown(self) -> None:
-        """Cancel background tasks, run the shutdown hooks in reverse, close what this loop holds open."""
+        """Cancel background tasks, run the shutdown hooks in reverse, close the resources of this loop."""
         self.is_stopping.set()
         self.close_sockets()
         await self.background.close()
         await self.lifespan.close()
-        await self.background.close()  # what the hooks have started
+        await self.background.close()  # tasks that the hooks have started
         await close_all()
 
     def close_sockets(self, reason: str = "The server is going away.", code: int = GOING_AWAY) -> None:
-        """Begin to close every open WebSocket; those whose handshake comes later are closed before `open`.
+        """Begin to close every open WebSocket; one that is still in its handshake is closed before `open`.
 
         Args:
-            code: The close code: 1001, or 1012 where another process takes this one's place.
+            code: The close code: 1001, or 1012 if another process replaces this one.
         """
         self.sockets_end = self.sockets_end or (code, reason)
         for handler in list(self.open_sockets):
@@ -155,30 +155,30 @@ class Application(HostApplication):
         return await broadcast(handlers, message, binary=binary)
 
     def serve_request(self, request: Request) -> Coroutine[object, None, None]:
-        """Return the coroutine that answers *request* through its connection; it raises only `CancelledError`
-        and, after the answer, a `KeyboardInterrupt` of the request's code.
+        """Return the coroutine that serves *request* through its connection; it raises only `CancelledError`
+        and, after the response, a `KeyboardInterrupt` of the request's code.
 
-        To be called, and awaited, in a task of its own, in the request's own copy of the context.
+        Must be called, and awaited, in a separate task, in the request's own copy of the context.
         """
         enter_request(request)
         run = request.run
         if run is None:
             run = IDLE if self.pipeline.is_idle else PipelineRun()
-        # PERF: what waits for nothing is done at the call: one coroutine less, -0.3 us a request (benchmarks, plain)
+        # PERF: steps without a wait are done in this call: one coroutine less, -0.3 us a request (benchmarks, plain)
         if self.pipeline.call or not self.lifespan.is_open:
             return self._serve_after_call_hooks(request, run)
         return self._serve_routed(request, run)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Tornado's server asks for a delegate: the request takes the same way as from our own."""
+        """Return the delegate that Tornado's server asks for: the request is then served as from our own server."""
         return TornadoAdapter(self, server_conn, request_conn, self._server_tasks, self.context_for)
 
     def find_handler(self, request: Any, **kwargs: Any) -> Any:
-        """Tornado's routers ask for a delegate: the request takes the same way as any other, pipeline and all.
+        """Return the delegate that a router of Tornado asks for: the request is then served as any other.
 
         Args:
-            request: As the router has it; a path that the router has rewritten counts.
-            kwargs: What the router's rule found; not used, as in Tornado.
+            request: The router's request; a path that it has rewritten is used.
+            kwargs: Parameters of the router's rule; not used, as in Tornado.
         """
         connection, tasks = request.connection, self._server_tasks
         return TornadoAdapter(self, request.server_connection, connection, tasks, self.context_for, routed=request)
@@ -191,7 +191,7 @@ class Application(HostApplication):
         path_args: list[bytes] | None = None,
         path_kwargs: dict[str, bytes] | None = None,
     ) -> Any:
-        """Tornado's: return what runs a handler; what a foreign one's request opened is closed at its end."""
+        """Return Tornado's delegate for a handler; a plain Tornado handler's resources close at the request's end."""
         delegate = super().get_handler_delegate(request, target_class, target_kwargs, path_args, path_kwargs)
         if not issubclass(target_class, BaseHandler):
             delegate.handler_class = partial(make_foreign_handler, target_class)  # type: ignore[assignment]  # makes one
@@ -200,26 +200,26 @@ class Application(HostApplication):
     def stages_of(self, route: Route, path: str) -> RouteStages:
         """Return the compiled stages of *route* for a request to *path*."""
         if issubclass(route.handler_class, web.StaticFileHandler):
-            return self.pipeline.unrouted  # files have middlewares, and no HTTP modules
+            return self.pipeline.unrouted  # files have middlewares, but no HTTP modules
         mask = self.pipeline.mask_of(path)
         stages = route.pipelines.get(mask)
         if stages is None:
             stages = self.pipeline.stages_for(route.name, mask)
-            if len(route.pipelines) < 64:  # those beyond are found in the pipeline, a slower look-up
+            if len(route.pipelines) < 64:  # further ones are kept by the pipeline, with a slower look-up
                 route.pipelines[mask] = stages
         return stages
 
     def reverse_url(self, name: str, *args: Any) -> str:
-        """Return the address of the route *name*, with *args* in the place of its groups.
+        """Return the URL of the route *name*, with *args* in place of its groups.
 
         Raises:
-            ArgumentError: The pattern has another number of groups.
+            ArgumentError: The pattern has a different number of groups.
             KeyError: No route has this name.
-            ValueError: The pattern cannot be turned into an address.
+            ValueError: The pattern cannot be reversed to a URL.
         """
         try:
             address = self.default_router.reverse_url(name, *args)
-        except AssertionError as exc:  # Tornado's
+        except AssertionError as exc:  # raised by Tornado
             raise ArgumentError(
                 f"reverse_url({name!r}) was given {len(args)} arguments. "
                 f"Give one for each group of {self._patterns_by_name()[name]!r}."
@@ -234,7 +234,7 @@ class Application(HostApplication):
 
     @property
     def tmpl(self) -> Any:
-        """The class of `TEMPLATE_CONFIG['template_engine']`, None for Tornado's; by its name in torngas 1.8."""
+        """The class of `TEMPLATE_CONFIG['template_engine']`, None for Tornado's; a name of torngas 1.8."""
         engine = project_settings.TEMPLATE_CONFIG["template_engine"]
         return import_object(engine) if engine else None
 
@@ -246,26 +246,26 @@ class Application(HostApplication):
             _log_request(handler, level)
 
     async def _serve_after_call_hooks(self, request: Request, run: PipelineRun) -> None:
-        """Answer *request* after the call hooks, and the lifespan's opening where it has not been opened."""
+        """Serve *request* after the call hooks, opening the lifespan first if necessary."""
         try:
             if not self.lifespan.is_open:
                 await self.lifespan.open()
             await run.call(self.pipeline.call, request)
-        except BaseException as exc:  # the request's boundary: answered by a handler
+        except BaseException as exc:  # the request's boundary: a handler responds
             if is_imposed(exc):
                 if isinstance(exc, asyncio.CancelledError):
-                    await _give_up(request)
+                    await _refuse_cancelled(request)
                 raise
             await self._serve_unrouted(request, run, exc)
         else:
             await self._serve_routed(request, run)
 
     def _serve_routed(self, request: Request, run: PipelineRun) -> Coroutine[object, None, None]:
-        """Return the coroutine of the handler to which the request's route leads."""
+        """Return the coroutine of the handler of the request's route."""
         try:
             resolved = self.default_router.resolve(request)
             handler = None if resolved is None else self.make_handler(request, run, resolved)
-        except BaseException as exc:  # noqa: BLE001  the request's boundary: answered by a handler
+        except BaseException as exc:  # noqa: BLE001  the request's boundary: a handler responds
             return self._serve_unrouted(request, run, exc)
         if resolved is None:
             return self._serve_unrouted(request, run, None)
@@ -274,16 +274,16 @@ class Application(HostApplication):
         return run_handler(handler, run, resolved.path_args, resolved.path_kwargs)
 
     def make_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> Any:
-        """Return the handler of the route, None for a foreign one."""
+        """Return the handler of the route, None for a foreign target."""
         request.route = route = resolved.route
         if route is None or route.is_foreign:
             return None
         if run is not IDLE:
-            # PERF: the usual case is one look-up; `stages_of` compiles, and matches path expressions
+            # PERF: usually one look-up; `stages_of` compiles, and matches path patterns
             stages = None if self.pipeline.has_patterns else route.pipelines.get(0)
             route = run.enter(stages or self.stages_of(route, request.path), route)
         kwargs = route.kwargs
-        # PERF: a call without ** costs 0.3 % less (benchmarks, plain)
+        # PERF: a call without ** is 0.3 % faster (benchmarks, plain)
         return route.handler_class(self, request, **kwargs) if kwargs else route.handler_class(self, request)
 
     async def _serve_unrouted(self, request: Request, run: PipelineRun, error: BaseException | None) -> None:
@@ -321,12 +321,12 @@ class Application(HostApplication):
             if own:
                 self.lifespan.add(type(middleware).__qualname__, own.get("init"), own.get("shutdown"))
         mounts = [each.kwargs["mount"] for each in self.wildcard_router.routes() if each.handler_class is MountHandler]
-        for mount in dict.fromkeys(mounts):  # once, where two tables include it
+        for mount in dict.fromkeys(mounts):  # once, even if two tables include it
             running = self.mounts[mount] = mount.running()
             self.lifespan.add(repr(mount), running.open, running.close)
 
     async def _start_jobs(self) -> None:
-        """Do for jobs in memory what a worker does beside running them, for as long as the application runs."""
+        """Run the schedules and the outbox of jobs in memory, which have no worker, while the application runs."""
         if "torngas_aio.jobs.declaring" not in sys.modules:  # no job is declared
             return
         from torngas_aio.jobs.registry import jobs
@@ -355,7 +355,7 @@ async def _leave(stack: ExitStack) -> None:
 
 
 def _complete_settings(made: dict[str, object], given: dict[str, object]) -> dict[str, object]:
-    """Tornado's settings with the `static_path` that was kept from it: our rules come first."""
+    """Return Tornado's settings with `static_path`, which was withheld from it: our rules come first."""
     made["static_path"] = given.get("static_path")
     if made["static_path"] is None:
         del made["static_path"]
@@ -363,7 +363,7 @@ def _complete_settings(made: dict[str, object], given: dict[str, object]) -> dic
 
 
 def _import_classes(settings: dict[str, Any]) -> dict[str, object]:
-    """*settings* with the handler classes that dotted paths in them name."""
+    """Return *settings* with dotted paths of handler classes replaced by the classes."""
     for name in HANDLER_SETTINGS:
         path = settings.get(name)
         if path is None:
@@ -378,7 +378,7 @@ def _import_classes(settings: dict[str, Any]) -> dict[str, object]:
 
 
 def _check_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """*settings* that can work: a fault here would make each page, or each 404, a 500."""
+    """Return *settings* after checks for faults that would make every page, or every 404, a 500."""
     loader, default = settings.get("template_loader"), settings.get("default_handler_class")
     if loader is not None and (isclass(loader) or not callable(getattr(loader, "load", None))):
         raise ConfigError(
@@ -387,7 +387,7 @@ def _check_settings(settings: dict[str, Any]) -> dict[str, Any]:
             code="TGA601",
         )
     if default is not None:
-        if issubclass(default, web.ErrorHandler):  # as Tornado has it where no class is named
+        if issubclass(default, web.ErrorHandler):  # as Tornado does if no class is given
             settings.setdefault("default_handler_args", {"status_code": 404})
         arguments = settings.get("default_handler_args", {})
         try:
@@ -402,7 +402,7 @@ def _check_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _static_rules(settings: dict[str, Any]) -> list[Any]:
-    """The rules that Tornado makes for `static_path`, in the order it tries them."""
+    """Return the rules that Tornado makes for `static_path`, in its order."""
     path = settings.get("static_path")
     if not path:
         return []
@@ -417,13 +417,13 @@ def _owner(hook: object) -> object:
 
 
 def _log_request(handler: web.RequestHandler, level: int) -> None:
-    """Log Tornado's line for one request, with the handler's method for its place.
+    """Log Tornado's line for one request, with the handler's method as its source.
 
-    PERF: `Logger.log` would look for its caller, which is the same line each time: -3 us (benchmarks, access-log).
+    PERF: `Logger.log` would search for its caller, which is the same line each time: -3 us (benchmarks, access-log).
     """
     owner: object = type(handler)
     request = handler.request
-    # Another method than these may be any word of the client's, and the name of any attribute.
+    # Any other method is a word chosen by the client, and may be the name of any attribute.
     place = _place_of(owner, request.method) if request.method in _METHODS else _NOWHERE
     status, milliseconds = handler.get_status(), 1000.0 * request.request_time()
     if not _access_lines.write(level, partial(_access_line, status, request, milliseconds), place):
@@ -449,8 +449,8 @@ _ACCESS_LINE = "%d %s %.2fms"
 _access_lines = DirectLines(access_log)
 
 
-async def _give_up(request: Request) -> None:
-    """End a request that was cancelled before it had a handler."""
+async def _refuse_cancelled(request: Request) -> None:
+    """Respond with 503 to a request that was cancelled before it had a handler."""
     connection = request.connection
     if not connection.is_finished:
         refuse(connection, 503, is_head=request.method == "HEAD")

@@ -4,7 +4,7 @@
     TGA2..  URLs, handlers   TGA5..  databases             TGA8..  server and command line
     TGA3..  hooks, modules   TGA6..  templates, languages, logs
 
-An error has its code as `error.code`, a fault of a `ConfigError` as `fault.code`; programs show it in brackets behind
+An error has its code as `error.code`, a fault of a `ConfigError` as `fault.code`; programs show it in brackets after
 the message.
 """
 

@@ -1,10 +1,10 @@
-"""What one request carries below its handler: the request itself and the resources it opened.
+"""The context of a request below its handler: the request itself and the resources that it has opened.
 
-    ContextVar ── request ── scope ── resources         more scopes within: of messages and events
+    ContextVar ── request ── scope ── resources         nested scopes: of messages and events
                                       ├── settle   before the first byte, ascending order
-                                      └── aclose   when response and method have ended, reversed
+                                      └── aclose   after response and method, reversed
 
-A scope is made when something first asks for it; a request that opens nothing has none.
+A scope is created on first use; a request that opens nothing has none.
 """
 
 import logging
@@ -47,13 +47,13 @@ ORDER_COOKIE = 15
 ORDER_SESSION = 20
 
 error_sink: ContextVar[list[BaseException] | None] = ContextVar("torngas_aio_error_sink", default=None)
-"""Where a test has the errors of its requests collected; None outside tests."""
+"""A list in which a test collects the errors of its requests; None outside of tests."""
 
 Carrier = tuple[Callable[[dict[str, object]], None], Callable[[Mapping[str, Any], str], AbstractContextManager[None]]]
 
 carriers: list[Carrier] = []
-"""How what belongs to a request, such as its trace, goes with the jobs that it enqueues: a function that writes text
-into a dict there, and one that takes it up for the block of the job, whose name it gets as well."""
+"""How data of a request, such as its trace, is passed to the jobs that it enqueues: a function that writes text into
+a dict, and one that restores it for the block of the job, whose name it also gets."""
 
 _request: ContextVar[HTTPServerRequest | None] = ContextVar("torngas_aio_request", default=None)
 _message: "ContextVar[MessageScope | None]" = ContextVar("torngas_aio_message", default=None)
@@ -62,11 +62,11 @@ _job: ContextVar["tuple[JobScope, str] | None"] = ContextVar("torngas_aio_job", 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request ended, as told to its resources before the first byte leaves.
+    """The result of a request, as passed to its resources before the first byte is sent.
 
     Attributes:
         handler: The handler; its status and headers may still be changed, its body may not.
-        error: What the handler or a hook raised, None when nothing did.
+        error: An exception of the handler or a hook, None for none.
         has_returned: The handler's method has returned; False for a first `flush()` in a stream and
             for an awaited `finish()`.
     """
@@ -77,7 +77,7 @@ class Outcome:
 
     @property
     def is_failure(self) -> bool:
-        """Whether a transaction must be rolled back: an error, or a status of 500 and more."""
+        """Whether a transaction must be rolled back: after an error, or for a status of 500 or above."""
         return self.error is not None or int(self.handler.get_status()) >= 500
 
 
@@ -93,24 +93,24 @@ class _Entry:
     close_now: Callable[[], bool] | None
 
 
-_NO_ENTRIES: dict[object, _Entry] = {}  # of every scope, until `add` gives it its own
+_NO_ENTRIES: dict[object, _Entry] = {}  # shared by all scopes until `add` creates their own
 
 
 class RequestScope:
-    """The resources that one request opened, each under a key that its owner chose."""
+    """The resources that one request has opened, each under a key chosen by its owner."""
 
-    # PERF: defaults of the class, not of `__init__`: most messages open nothing: -0.1 us (benchmarks, websocket-echo)
+    # PERF: class defaults instead of `__init__`: most messages open nothing: -0.1 us (benchmarks, websocket-echo)
     _entries = _NO_ENTRIES
     _is_closed = False
 
     has_failed = False
-    """Whether what is not committed when the scope ends is known to be lost: the request has failed."""
+    """Whether uncommitted work is certain to be lost at the end of the scope, because the request has failed."""
 
     waits_for_method = False
     """Whether an un-awaited `finish()` must not complete before the method has returned."""
 
     def get(self, key: object) -> Any:
-        """Return the resource under *key*, None when the request has not opened it."""
+        """Return the resource under *key*, None if the request has not opened it."""
         entry = self._entries.get(key)
         return None if entry is None else entry.resource
 
@@ -124,15 +124,15 @@ class RequestScope:
         close: Close | None = None,
         close_now: Callable[[], bool] | None = None,
     ) -> None:
-        """Hold *resource* for the rest of the request; one already under *key* is replaced.
+        """Keep *resource* for the rest of the request; one already under *key* is replaced.
 
         Args:
-            order: Ascending order of the settling; equal ones in the order they were added.
-            settle: Awaited once, after the response hooks and before the first byte. What it raises
-                becomes the answer (500), so nothing is promised that was not kept.
-            close: Awaited once at the end, whatever happened, shielded from cancellation and bounded in
+            order: Ascending order of settling; equal ones in the order in which they were added.
+            settle: Awaited once, after the response hooks and before the first byte. Its exception
+                turns the response into a 500, so that no success is reported that did not happen.
+            close: Awaited once at the end in any case, shielded from cancellation and bounded in
                 time (`torngas_aio._cleanup.close_safely`).
-            close_now: Called first at the end; true when everything is closed and nothing has to be awaited.
+            close_now: Called first at the end; returns whether everything is closed without awaiting `close`.
 
         Raises:
             RuntimeError: The request has ended.
@@ -149,7 +149,7 @@ class RequestScope:
 
     @property
     def must_settle(self) -> bool:
-        """Whether a resource is still to be settled before the first byte."""
+        """Whether a resource must still be settled before the first byte."""
         return any(entry.settle is not None for entry in self._entries.values())
 
     @property
@@ -158,38 +158,38 @@ class RequestScope:
         return self._is_closed
 
     async def settle(self, outcome: Outcome) -> None:
-        """Await every `settle` that has not run yet, in order; the first error stops and passes."""
+        """Await every `settle` that has not run yet, in order; the first error is raised and stops the rest."""
         for entry in sorted(self._entries.values(), key=lambda entry: entry.order):
             settle, entry.settle = entry.settle, None
             if settle is not None:
                 await settle(outcome)
 
     def wrap_settling(self, wrap: Callable[[int, Settle], Settle]) -> None:
-        """Replace each `settle` that has not run by what *wrap* makes of its order and of it."""
+        """Replace each `settle` that has not run by the result of *wrap* for its order and itself."""
         for entry in self._entries.values():
             if entry.settle is not None:
                 entry.settle = wrap(entry.order, entry.settle)
 
     def abandon(self) -> None:
-        """Close what can be closed without waiting and forget the rest, where nothing can be awaited any more."""
+        """Close the resources that need no waiting and drop the others; for places where nothing can be awaited."""
         self._is_closed = True
         while self._entries:
             key, entry = self._entries.popitem()
             try:
                 if entry.close_now is None or not entry.close_now():
                     logger.warning("%r was left open: its request was given up where nothing can be awaited.", key)
-            except Exception:  # a boundary: the other resources must still be closed
+            except Exception:  # a boundary: the remaining resources must still be closed
                 logger.exception("Closing %r failed.", key)
 
     def close_if_empty(self) -> bool:
-        """Close without waiting where nothing is held; return whether that is so."""
+        """Close the scope without waiting if it has no resources; return whether that was so."""
         if self._entries:
             return False
         self._is_closed = True
         return True
 
     async def aclose(self) -> None:
-        """Close every resource, the last opened first; an error is logged and the rest go on."""
+        """Close every resource, the last opened first; an error is logged and the others are still closed."""
         self._is_closed = True
         await close_each(self._closings())
 
@@ -197,18 +197,18 @@ class RequestScope:
         while self._entries:
             key, entry = self._entries.popitem()
             if entry.close_now is not None and entry.close_now():
-                continue  # PERF: no task, no timer: -35 us a request that only read from a slave (benchmarks/db.py)
+                continue  # PERF: no task, no timer: -35 us a request that only reads from a slave (benchmarks/db.py)
             if entry.close is not None:
                 yield key, entry.close
 
 
 class MessageScope(RequestScope):
-    """The scope of a part of a long request: a call of a WebSocket's `on_message` and the like, or one event."""
+    """The scope of a part of a long request: a call such as a WebSocket's `on_message`, or one event."""
 
     def note_failure(self, error: BaseException) -> None:
-        """Note what the part raised, and give the resources up where its coroutine was closed: nothing is awaited then.
+        """Record an exception of the part; if its coroutine was closed, abandon the resources: nothing can be awaited.
 
-        To be called by the frame that caught *error*.
+        Must be called by the frame that caught *error*.
         """
         self.has_failed = True
         if isinstance(error, GeneratorExit) and is_imposed(error):
@@ -219,7 +219,7 @@ class JobScope(RequestScope):
     """The scope of a job.
 
     Attributes:
-        unawaited: The coroutines that the job has forgotten so far.
+        unawaited: The coroutines that the job has not awaited so far.
     """
 
     def __init__(self) -> None:
@@ -227,12 +227,12 @@ class JobScope(RequestScope):
 
 
 def current_request() -> HTTPServerRequest | None:
-    """Return the request that this code runs for, None outside any request."""
+    """Return the request for which this code runs, None outside of any request."""
     return _request.get()
 
 
 def current_scope() -> RequestScope | None:
-    """Return the scope of the current message or request, made on first use, or of the job; None outside of all."""
+    """Return the scope of the current message or request, created on first use, or of the job; None outside of all."""
     request = _request.get()
     if request is None:
         job = _job.get()
@@ -242,7 +242,7 @@ def current_scope() -> RequestScope | None:
 
 
 def scope_of(request: HTTPServerRequest) -> RequestScope:
-    """Return the scope of *request*, made on first use."""
+    """Return the scope of *request*, created on first use."""
     scope: RequestScope | None = getattr(request, "scope", None)
     if scope is None:
         scope = RequestScope()
@@ -251,29 +251,29 @@ def scope_of(request: HTTPServerRequest) -> RequestScope:
 
 
 enter_request: Callable[[HTTPServerRequest | None], Token[HTTPServerRequest | None]] = _request.set
-"""Make a request the current one in this context, until the context ends or the token is given back.
+"""Set the current request of this context, until the context ends or the token is passed to `leave_request`.
 
-None is for work that a request started and that outlives it.
+None is for work that a request has started and that outlives it.
 """
 
 
 def leave_request(token: Token[HTTPServerRequest | None]) -> None:
-    """Undo the `enter_request` that gave *token*."""
+    """Undo the `enter_request` that returned *token*."""
     _request.reset(token)
 
 
 enter_message: Callable[[MessageScope | None], Token[MessageScope | None]] = _message.set
-"""Make a scope the current one within the current request, until another is, or the token is given back."""
+"""Set the current scope within the current request, until the next call, or until the token is given back."""
 
 leave_message: Callable[[Token[MessageScope | None]], None] = _message.reset
-"""Undo the `enter_message` that gave the token."""
+"""Undo the `enter_message` that returned the token."""
 
 
 def enter_job(request_id: str) -> JobScope:
-    """Make this context that of a job, outside any request, until the context ends; return the scope of the job.
+    """Make this context that of a job, outside of any request, until the context ends; return the scope of the job.
 
     Args:
-        request_id: Of the request that enqueued the job, "" for none: the job's log lines carry it.
+        request_id: Of the request that enqueued the job, "" for none; included in the job's log lines.
     """
     scope = JobScope()
     _request.set(None)
@@ -282,6 +282,6 @@ def enter_job(request_id: str) -> JobScope:
 
 
 def carried_request_id() -> str | None:
-    """Return the id of the request that enqueued the current job; None for none, and outside any job."""
+    """Return the id of the request that enqueued the current job; None for none, and outside of any job."""
     job = _job.get()
     return None if job is None else job[1] or None

@@ -1,10 +1,10 @@
-"""Signals: one part says that something happened, others have asked to be told.
+"""Signals: notifications of events to connected receivers.
 
-    connect ──> entries (a tuple, replaced whole) ──> the live ones that fit the sender ──> called as
+    connect ──> entries (an immutable tuple) ──> the live ones that match the sender ──> called as
 
-                                                      receiver(signal=…, sender=…, **named)
+                                                 receiver(signal=…, sender=…, **named)
 
-Plain receivers are called in order, async ones together.
+Plain receivers are called in order, async ones concurrently.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Responses = list[tuple[Receiver, Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One connection. *receiver* and *sender* are called to get at the object; dead ones give None."""
+    """One connection. *receiver* and *sender* are called to get the object; None if it is dead."""
 
     key: Hashable
     receiver: Callable[[], Receiver | None]
@@ -42,11 +42,11 @@ class _Entry:
 class Signal:
     """A signal and its connected receivers.
 
-    Connecting is safe from any thread; sending belongs to the loop.
+    Connecting is safe from any thread; sending must be done in the loop.
 
     Args:
-        providing_args: Names of what `send` passes along, for readers of the code.
-        use_caching: Taken for torngas 1.8's sake; looking receivers up needs no cache.
+        providing_args: Names of the arguments of `send`, as documentation.
+        use_caching: Accepted for compatibility with torngas 1.8; ignored.
     """
 
     def __init__(self, providing_args: Iterable[str] | None = None, use_caching: bool = False) -> None:
@@ -57,17 +57,17 @@ class Signal:
     def connect(
         self, receiver: Receiver, sender: object = None, weak: bool = True, dispatch_uid: Hashable | None = None
     ) -> None:
-        """Have *receiver* called at each `send`; connected already, it stays where it is.
+        """Connect *receiver*, to be called at each `send`; if it is connected already, nothing changes.
 
         Args:
-            receiver: A plain function, a coroutine function, or a bound method; takes `**kwargs`.
-            sender: Only sendings of this very object; None for all.
-            weak: Hold the receiver weakly: a lambda or local function that no other object keeps goes at once.
-            dispatch_uid: Stands for the receiver when asking whether it is connected already.
+            receiver: A plain function, a coroutine function, or a bound method; accepts `**kwargs`.
+            sender: Only call it for this object as the sender; None for all.
+            weak: Hold the receiver weakly: a lambda or local function without another reference is dropped at once.
+            dispatch_uid: Identifies the receiver, instead of its id, when checking whether it is connected already.
 
         Raises:
             NotCallableError: *receiver* cannot be called.
-            ArgumentError: Its signature cannot take what a signal sends.
+            ArgumentError: Its signature does not accept the arguments of a signal.
         """
         _check_signature(receiver)
         key = _key_of(receiver, sender, dispatch_uid)
@@ -81,7 +81,7 @@ class Signal:
     def disconnect(
         self, receiver: Receiver | None = None, sender: object = None, dispatch_uid: Hashable | None = None
     ) -> bool:
-        """Tell *receiver* no more; return whether it had been connected with this sender or `dispatch_uid`.
+        """Disconnect *receiver*; return whether it had been connected with this sender or `dispatch_uid`.
 
         Raises:
             ArgumentError: Neither *receiver* nor *dispatch_uid* is given.
@@ -91,36 +91,36 @@ class Signal:
         return self._drop(_key_of(receiver, sender, dispatch_uid))
 
     def has_listeners(self, sender: object = None) -> bool:
-        """Whether a `send` of *sender* would reach anybody."""
+        """Return whether a `send` by *sender* would reach any receiver."""
         return bool(self._entries) and bool(self._live(_declared(sender)))
 
     async def send(self, sender: object, **named: Any) -> Responses:
-        """Tell every receiver, and return each with its answer, in the order they were connected.
+        """Call every receiver, and return each with its result, in the order in which they were connected.
 
-        Plain receivers run first, in that order; async ones then run together. The first error ends it:
-        async siblings are cancelled and awaited, then it is raised; further errors are logged.
+        Plain receivers run first, in that order; async ones then run concurrently. The first error stops it:
+        the other async receivers are cancelled and awaited, then it is raised; further errors are logged.
         """
         sender = _declared(sender)
         receivers = self._live(sender)
         if not receivers:
             return []
-        answers: list[object] = []
+        results: list[object] = []
         try:
-            answers.extend(receiver(signal=self, sender=sender, **named) for receiver in receivers)
+            results.extend(receiver(signal=self, sender=sender, **named) for receiver in receivers)
         except BaseException:
-            _drop_unstarted(answers)
+            _drop_unstarted(results)
             raise
-        await _settle(answers)
-        return list(zip(receivers, answers, strict=True))
+        await _settle(results)
+        return list(zip(receivers, results, strict=True))
 
     async def send_robust(self, sender: object, **named: object) -> Responses:
-        """Tell every receiver, whatever the others do; an error is logged and stands in place of its answer."""
+        """Call every receiver independently; an error is logged and returned in place of the result."""
         sender = _declared(sender)
         receivers = self._live(sender)
-        calls = [_told(receiver, {"signal": self, "sender": sender, **named}) for receiver in receivers]
-        answers: list[object] = [*calls]
-        await _settle(answers)
-        return list(zip(receivers, answers, strict=True))
+        calls = [_call_safely(receiver, {"signal": self, "sender": sender, **named}) for receiver in receivers]
+        results: list[object] = [*calls]
+        await _settle(results)
+        return list(zip(receivers, results, strict=True))
 
     def _live(self, sender: object) -> list[Receiver]:
         found: list[Receiver] = []
@@ -150,48 +150,48 @@ class Signal:
 
 
 def _declared(sender: object) -> object:
-    """*sender*, or the class that it was made from: handlers that are observed are of a subclass of their own."""
+    """Return *sender*, or the class that it was derived from: observed handlers are of a generated subclass."""
     return vars(sender).get("declared_class", sender) if isinstance(sender, type) else sender
 
 
-async def _told(receiver: Receiver, arguments: dict[str, object]) -> object:
+async def _call_safely(receiver: Receiver, arguments: dict[str, object]) -> object:
     try:
-        answer = receiver(**arguments)
-        return await answer if inspect.isawaitable(answer) else answer
-    except Exception as exc:  # noqa: BLE001  # a boundary: one receiver's fault is not the others'
-        _outages.report_error(exc, "A receiver of %r failed: %s", arguments["signal"], _named(receiver))
+        result = receiver(**arguments)
+        return await result if inspect.isawaitable(result) else result
+    except Exception as exc:  # noqa: BLE001  # a boundary: an error of one receiver must not affect the others
+        _outages.report_error(exc, "A receiver of %r failed: %s", arguments["signal"], _describe(receiver))
         return exc
 
 
-async def _settle(answers: list[object]) -> None:
-    """Put the result of each awaitable among *answers* in its place, running several together."""
-    waiting = {index: answer for index, answer in enumerate(answers) if inspect.isawaitable(answer)}
+async def _settle(results: list[object]) -> None:
+    """Replace each awaitable in *results* by its result, running several concurrently."""
+    waiting = {index: result for index, result in enumerate(results) if inspect.isawaitable(result)}
     if len(waiting) == 1:  # PERF: no task and no group for the usual single receiver
-        [(index, answer)] = waiting.items()
-        answers[index] = await answer
+        [(index, result)] = waiting.items()
+        results[index] = await result
         return
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = {index: group.create_task(_await_answer(answer)) for index, answer in waiting.items()}
+            tasks = {index: group.create_task(_await_answer(result)) for index, result in waiting.items()}
     except BaseExceptionGroup as errors:
         first, *others = errors.exceptions
         for other in others:
             _outages.report_error(other, "Another receiver failed as well.")
         raise first from None
     for index, task in tasks.items():
-        answers[index] = task.result()
+        results[index] = task.result()
 
 
-async def _await_answer(answer: Awaitable[object]) -> object:
-    return await answer
+async def _await_answer(result: Awaitable[object]) -> object:
+    return await result
 
 
-def _drop_unstarted(answers: Iterable[object]) -> None:
-    for answer in answers:
-        if inspect.iscoroutine(answer):
-            answer.close()
-        elif isinstance(answer, asyncio.Future):
-            answer.cancel()
+def _drop_unstarted(results: Iterable[object]) -> None:
+    for result in results:
+        if inspect.iscoroutine(result):
+            result.close()
+        elif isinstance(result, asyncio.Future):
+            result.cancel()
 
 
 def _check_signature(receiver: Receiver) -> None:
@@ -199,17 +199,17 @@ def _check_signature(receiver: Receiver) -> None:
         raise NotCallableError(f"A signal's receiver must be callable, not {receiver!r}.")
     try:
         parameters = inspect.signature(receiver).parameters.values()
-    except ValueError:  # a builtin that does not say
+    except ValueError:  # a builtin without a known signature
         return
     if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
         raise ArgumentError(
-            f"{_named(receiver)} cannot be a receiver: it does not take **kwargs. "
+            f"{_describe(receiver)} cannot be a receiver: it does not take **kwargs. "
             "A signal sends signal=, sender= and whatever else it provides, today or later."
         )
     for parameter in parameters:
         if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
             raise ArgumentError(
-                f"{_named(receiver)} cannot be a receiver: {parameter.name!r} is positional only, "
+                f"{_describe(receiver)} cannot be a receiver: {parameter.name!r} is positional only, "
                 "and a signal sends everything by name."
             )
 
@@ -234,12 +234,12 @@ def _reference(held: _Held, drop: Callable[[object], None]) -> Callable[[], _Hel
     try:
         return weakref.ref(
             held, drop
-        )  # dropped with its entry, so that a new object of the same id is not taken for it
-    except TypeError:  # such as a string or a builtin: held, since it cannot be watched
+        )  # dropped with its entry, so that a new object with the same id is not confused with it
+    except TypeError:  # no weak references, such as a string or a builtin: held strongly
         return lambda: held
 
 
-def _named(receiver: object) -> str:
+def _describe(receiver: object) -> str:
     code = getattr(receiver, "__code__", None) or getattr(getattr(receiver, "__func__", None), "__code__", None)
     place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
     return f"{getattr(receiver, '__module__', '?')}.{getattr(receiver, '__qualname__', repr(receiver))}{place}"

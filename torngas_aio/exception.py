@@ -1,39 +1,39 @@
-"""Every error that torngas_aio raises by a name of its own.
+"""Every exception class of torngas_aio.
 
     BaseError
-    ├── ArgumentError         (TypeError)      a call was given what it cannot use
-    │   └── InvalidCursor                      a page was asked for after an invalid cursor
-    ├── NotCallableError      (TypeError)      a callable was wanted
-    ├── ConfigError           (ValueError)     settings or hooks that cannot work; lists every fault
-    │   ├── UrlError                           the URL tables cannot work
+    ├── ArgumentError         (TypeError)      an invalid argument of a call
+    │   └── InvalidCursor                      a page was requested with an invalid cursor
+    ├── NotCallableError      (TypeError)      an argument is not callable
+    ├── ConfigError           (ValueError)     invalid settings or hooks; lists every fault
+    │   ├── UrlError                           invalid URL tables
     │   ├── UnknownLanguage                    no language has this code
     │   └── UnknownSetting    (AttributeError) no setting has this name
-    ├── OutsideRequest        (LookupError)    the current request was asked for where there is none
+    ├── OutsideRequest        (LookupError)    the current request was read where there is none
     ├── UnknownAlias          (LookupError)    no such cache, database or connection name
-    ├── Unavailable           (ConnectionError)  a store did not answer in time
+    ├── Unavailable           (ConnectionError)  a store did not respond in time
     │   ├── CacheUnavailable
     │   └── DatabaseUnavailable
-    │       └── OutcomeUnknown              a COMMIT had no answer: kept or not, only the server knows
+    │       └── OutcomeUnknown              a COMMIT got no response: whether it took effect is unknown
     ├── PoolExhausted         (TimeoutError)   every connection or thread stayed in use
     ├── ConcurrentUse         (RuntimeError)   one database session was used from two tasks at once
-    ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
+    ├── InvalidKey            (ValueError)     a cache key that the store cannot represent safely
     ├── SerializationError    (ValueError)     a value that the serializer cannot write or read
     │   └── InvalidSignature                   stored bytes that were not signed with a secret of ours
-    ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
-    ├── InvalidJson           (ValueError)     a request body that is no JSON, too large or too deep
-    ├── JobFailed             (RuntimeError)   the job whose result was asked for has failed
-    ├── SessionError          (RuntimeError)   a session was used in a way it cannot honour
-    ├── NotLoaded             (RuntimeError)   an attribute of a model was not loaded, and cannot be without await
-    ├── Unawaited             (RuntimeError)   a coroutine was made and never awaited
-    ├── TemplateNotFound      (FileNotFoundError)  no such template below the template directory
-    └── TemplateSyntaxError   (SyntaxError)    a template that does not parse; has its file and line
+    ├── ValueTooLarge         (ValueError)     a value beyond the store's limit
+    ├── InvalidJson           (ValueError)     a request body that is not JSON, too large or too deep
+    ├── JobFailed             (RuntimeError)   the job whose result was requested has failed
+    ├── SessionError          (RuntimeError)   an impossible use of a session
+    ├── NotLoaded             (RuntimeError)   an attribute of a model that must be loaded with await first
+    ├── Unawaited             (RuntimeError)   a coroutine that was never awaited
+    ├── TemplateNotFound      (FileNotFoundError)  no such template in the template directory
+    └── TemplateSyntaxError   (SyntaxError)    a template that cannot be parsed; has its file and line
 
     tornado.web.HTTPError
-    └── HTTPError                              with headers; its text is shown to the client below 500
-        └── Http404 400 403 405 500            short names of 1.8 for answers
+    └── HTTPError                              with headers; below 500 its text is shown to the client
+        └── Http404 400 403 405 500            short names of torngas 1.8
 
 Errors of configuration and misuse have a `code`, which `torngas_aio.codes` lists and docs/reference/codes.md explains.
-Each class is also the builtin it is, so `except ConnectionError` catches an unreachable store.
+Each class also derives from the builtin in parentheses: `except ConnectionError` catches an unreachable store.
 """
 
 import re
@@ -85,26 +85,26 @@ __all__ = [
 
 
 class BaseError(Exception):
-    """The root of the tree: `except BaseError` catches whatever torngas_aio raises by name.
+    """The base class: `except BaseError` catches every error of torngas_aio.
 
     Attributes:
-        code: The entry of `torngas_aio.codes` that explains it; empty for what is neither configuration nor misuse.
+        code: The entry of `torngas_aio.codes` that explains it; empty for other errors than configuration and misuse.
     """
 
     code = ""
 
 
 class ArgumentError(BaseError, TypeError):
-    """A call was given an argument that it cannot use."""
+    """An invalid argument of a call."""
 
     code = "TGA701"
 
 
 class InvalidCursor(ArgumentError):
-    """A keyset page was asked for after a cursor that no page of the query has given.
+    """A keyset page was requested with a cursor that no page of the query has returned.
 
     Attributes:
-        status_code: What a request is answered that does not catch it.
+        status_code: Of the response to a request that does not catch it.
     """
 
     code = ""
@@ -112,7 +112,7 @@ class InvalidCursor(ArgumentError):
 
 
 class NotCallableError(BaseError, TypeError):
-    """A callable was wanted and something else was given."""
+    """An argument that must be callable is not."""
 
     code = "TGA702"
 
@@ -122,9 +122,9 @@ class Fault(str):
 
     Attributes:
         code: The entry of `torngas_aio.codes` that explains it.
-        cause: What faults of one origin have in common, such as a library that is missing; such are listed once.
-        path: The place in the settings, such as `CACHES['default']['TIMEOUT']`; empty where it is not one place.
-        target: The dotted path that stands there and is at fault; empty where there is none.
+        cause: A text that faults of the same origin share, such as a missing library; of these only one is listed.
+        path: The place in the settings, such as `CACHES['default']['TIMEOUT']`; empty if it is not a single place.
+        target: The faulty dotted path at that place; empty if there is none.
     """
 
     __slots__ = ("cause", "code", "path", "target")
@@ -144,13 +144,13 @@ class Fault(str):
 
     @classmethod
     def each(cls, sentences: Iterable[str], code: str) -> Iterator["Fault"]:
-        """Yield *sentences* as faults; those that have a code keep it."""
+        """Yield *sentences* as faults with *code*; those that have a code keep it."""
         for sentence in sentences:
             fault = sentence if isinstance(sentence, Fault) else cls(sentence)
             yield fault.with_(code=fault.code or code)
 
     def with_(self, sentence: str = "", *, code: str = "", path: str = "") -> "Fault":
-        """Return this fault with another sentence, code or path; what is empty stays."""
+        """Return this fault with another sentence, code or path; empty arguments change nothing."""
         return Fault(
             sentence or str(self),
             code=code or self.code,
@@ -165,15 +165,15 @@ class Fault(str):
 
 
 class ConfigError(BaseError, ValueError):
-    """Settings, hooks or URL tables that cannot work, found before the first request.
+    """Invalid settings, hooks or URL tables, found before the first request.
 
     Args:
-        faults: Sentences, or faults with codes of their own.
-        code: For those without.
+        faults: Sentences, or faults with their own codes.
+        code: For those without one.
 
     Attributes:
-        faults: One sentence a fault, in the order found; a single message is one fault.
-        code: That of the first fault.
+        faults: One sentence for each fault, in the order found; a single message is one fault.
+        code: The code of the first fault.
     """
 
     code = "TGA100"
@@ -185,29 +185,29 @@ class ConfigError(BaseError, ValueError):
 
     @classmethod
     def gather(cls, faults: Iterable[str], *, code: str = "") -> None:
-        """Raise one error that lists all of *faults*; do nothing when there is none."""
+        """Raise one error that lists all of *faults*, if there are any."""
         found = tuple(faults)
         if found:
             raise cls(*found, code=code)
 
 
 class UrlError(ConfigError):
-    """The URL tables cannot work: a missing table, a duplicate name, a bad pattern."""
+    """Invalid URL tables: a missing table, a duplicate name, a bad pattern."""
 
     code = "TGA201"
 
 
 class OutsideRequest(BaseError, LookupError):
-    """The current request was asked for by code that runs for none."""
+    """The current request was read by code that runs outside of any request."""
 
     code = "TGA703"
 
 
 class UnknownLanguage(ConfigError):
-    """A visitor was to be remembered with a language that there is not; its code may have come from a client.
+    """A language that does not exist was to be remembered for a visitor; its code may have come from a client.
 
     Attributes:
-        status_code: What a request is answered that does not catch it.
+        status_code: Of the response to a request that does not catch it.
     """
 
     code = "TGA602"
@@ -215,7 +215,7 @@ class UnknownLanguage(ConfigError):
 
 
 class UnknownSetting(ConfigError, AttributeError):
-    """No setting has this name; an AttributeError too, so `getattr` with a default and `hasattr` work."""
+    """No setting has this name; also an AttributeError, so that `getattr` with a default and `hasattr` work."""
 
     code = "TGA102"
 
@@ -227,73 +227,73 @@ class UnknownAlias(BaseError, LookupError):
 
 
 class Unavailable(BaseError, ConnectionError):
-    """A store did not give a usable answer within its deadline.
+    """A store did not return a usable response within its deadline.
 
     Attributes:
-        status_code: What a request is answered that does not catch it.
+        status_code: Of the response to a request that does not catch it.
     """
 
     status_code = 503
 
 
 class CacheUnavailable(Unavailable):
-    """A cache server is down, out of reach or too slow; the message names alias and address."""
+    """A cache server is down, unreachable or too slow; the message names alias and address."""
 
 
 class DatabaseUnavailable(Unavailable):
-    """A database server is down, out of reach or too slow; the message never holds a password."""
+    """A database server is down, unreachable or too slow; the message never contains a password."""
 
 
 class OutcomeUnknown(DatabaseUnavailable):
-    """A COMMIT that had no answer in time, or whose connection broke: the server may or may not have kept the work.
+    """A COMMIT got no response in time, or its connection broke: whether it took effect is unknown.
 
-    It is never retried by the framework, since that could do the work twice.
+    The framework never retries it, since that could repeat the work.
     """
 
 
 class PoolExhausted(BaseError, TimeoutError):
-    """Every pooled connection stayed in use for the whole of the allowed wait, or too many calls wait for a thread.
+    """Every pooled connection stayed in use for the whole allowed wait, or too many calls wait for a thread.
 
     Attributes:
-        status_code: What a request is answered that does not catch it.
+        status_code: Of the response to a request that does not catch it.
     """
 
     status_code = 503
 
 
 class ConcurrentUse(BaseError, RuntimeError):
-    """One database session was used from two tasks at the same time; each task wants its own."""
+    """One database session was used from two tasks at the same time; each task needs its own."""
 
     code = "TGA705"
 
 
 class InvalidKey(BaseError, ValueError):
-    """A cache key that is too long or holds characters which the store could misread."""
+    """A cache key that is too long or contains characters that the store could misinterpret."""
 
     code = "TGA707"
 
 
 class SerializationError(BaseError, ValueError):
-    """A value that the chosen serializer cannot write, or stored bytes that it will not read."""
+    """A value that the serializer cannot write, or stored bytes that it refuses to read."""
 
     code = "TGA708"
 
 
 class InvalidSignature(SerializationError):
-    """Stored bytes without a valid signature: written by others, for another key, or with a secret no longer used."""
+    """Stored bytes without a valid signature: written by others, for another key, or with a retired secret."""
 
 
 class ValueTooLarge(BaseError, ValueError):
-    """A serialized value beyond the size that the store accepts."""
+    """A serialized value above the store's limit."""
 
     code = "TGA709"
 
 
 class InvalidJson(BaseError, ValueError):
-    """A body that is not the JSON it should be; the message holds nothing of it and may be shown.
+    """A body that is not the expected JSON; the message contains nothing of it and may be shown.
 
     Attributes:
-        status_code: What to answer: 400, or 413 when the body is too large.
+        status_code: Of the response: 400, or 413 if the body is too large.
     """
 
     def __init__(self, message: str, status_code: int = 400) -> None:
@@ -302,38 +302,38 @@ class InvalidJson(BaseError, ValueError):
 
 
 class JobFailed(BaseError, RuntimeError):
-    """A job whose result was asked for has failed for good; the message is that of its last error."""
+    """A job whose result was requested has failed permanently; the message is that of its last error."""
 
 
 class SessionError(BaseError, RuntimeError):
-    """A visitor's session was used in a way it cannot honour, such as after the response left."""
+    """A visitor's session was used in an impossible way, such as after the response was sent."""
 
     code = "TGA704"
 
 
 class NotLoaded(BaseError, RuntimeError):
-    """An attribute was read that has to be loaded before, of a model's object or `current_user`: it cannot await."""
+    """An attribute of a model's object, or `current_user`, was read before it was loaded; reading it cannot await."""
 
     code = "TGA711"
 
 
 class Unawaited(BaseError, RuntimeError):
-    """A coroutine or statement was made and never awaited, so what it stands for has not been done."""
+    """A coroutine or statement was created and never awaited, so it has not run."""
 
     code = "TGA710"
 
 
 class TemplateNotFound(BaseError, FileNotFoundError):
-    """No template of this name lies below the template directory."""
+    """No template of this name exists in the template directory."""
 
     code = "TGA604"
 
 
 class TemplateSyntaxError(BaseError, SyntaxError):
-    """A template does not parse.
+    """A template cannot be parsed.
 
     Attributes:
-        filename: The file it is in.
+        filename: The template's file.
         lineno: The line, counted from 1.
     """
 
@@ -347,29 +347,29 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 _MAX_TEXT = 200
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of the text around them."""
+"""Control characters, and those that change the direction of the surrounding text."""
 
 
 class HTTPError(tornado.web.HTTPError):
-    """An answer with an error status: Tornado's, with headers.
+    """A response with an error status: Tornado's class, with headers.
 
     Below 500 the text is shown to the client: on the page, and as `detail` of problem details.
 
     Args:
-        status_code: The status to answer.
-        log_message: The text, or what `str` makes it of, with `%` places for *args*; logged, and shown below 500.
-        headers: Sent with the answer; pairs where a name comes twice.
+        status_code: The status of the response.
+        log_message: The text, or an object converted by `str`, with `%` places for *args*; logged, and shown below 500.
+        headers: Sent with the response; pairs if a name occurs twice.
         kwargs: `reason`: the status line's phrase.
 
     Attributes:
         headers: Names and values, in order.
-        shows_text: Whether the client gets to see the text.
+        shows_text: Whether the text is shown to the client.
     """
 
     shows_text = True
 
     problem_members: Mapping[str, Any] = MappingProxyType({})
-    """More members of problem details that are answered for it. SPEC: RFC 9457 3.2"""
+    """Additional members of the problem details for it. SPEC: RFC 9457 3.2"""
 
     def __init__(
         self,
@@ -386,7 +386,7 @@ class HTTPError(tornado.web.HTTPError):
 
     @property
     def public_text(self) -> str:
-        """The text for the client, formatted, at most 200 characters; "" where there is none to be shown.
+        """The text for the client, formatted, at most 200 characters; "" if there is none to show.
 
         Control characters are replaced.
         """
@@ -394,7 +394,7 @@ class HTTPError(tornado.web.HTTPError):
             return ""
         try:
             text = self.get_message() or ""
-        except (TypeError, ValueError):  # arguments that do not fit
+        except (TypeError, ValueError):  # arguments that do not match the format
             return ""
         text = text[: _MAX_TEXT + 1].encode("utf-8", "replace").decode()
         text = _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text).strip()
@@ -402,14 +402,14 @@ class HTTPError(tornado.web.HTTPError):
 
 
 def error_headers(exc: BaseException | None) -> tuple[tuple[str, str], ...]:
-    """Return the headers that go with the answer to *exc*; not to try again after a COMMIT that may have been kept."""
+    """Return the headers for the response to *exc*; no Retry-After for a COMMIT that may have taken effect."""
     if isinstance(exc, Unavailable | PoolExhausted) and not isinstance(exc, OutcomeUnknown):
         return (("Retry-After", "1"),)
     return exc.headers if isinstance(exc, HTTPError) else ()
 
 
 class _StatusError(HTTPError):
-    """An `HTTPError` whose status is its class."""
+    """An `HTTPError` whose class determines its status."""
 
     status = 500
 
@@ -418,39 +418,39 @@ class _StatusError(HTTPError):
 
 
 class HttpBadRequestError(_StatusError):
-    """Answer 400: the request cannot be understood."""
+    """A 400 response: the request is malformed."""
 
     status = 400
 
 
 class HttpForbiddenError(_StatusError):
-    """Answer 403: understood and refused."""
+    """A 403 response: the request is refused."""
 
     status = 403
 
 
 class Http404(_StatusError):
-    """Answer 404: nothing stands at this address."""
+    """A 404 response: there is nothing at this URL."""
 
     status = 404
 
 
 class HttpNotAllowError(_StatusError):
-    """Answer 405: the address exists, the method is not allowed there."""
+    """A 405 response: the URL exists, but not for this method."""
 
     status = 405
 
 
 class Http500(_StatusError):
-    """Answer 500: the fault is the server's."""
+    """A 500 response: an error of the server."""
 
     status = 500
 
 
 def coded(error: BaseException) -> str:
-    """Return what *error* says, with the code behind each fault: as programs show it.
+    """Return the message of *error*, with the code after each fault, as programs show it.
 
-    The code of faults that have none of their own tells nothing, and is left out.
+    The general code of `ConfigError` is omitted.
     """
     if isinstance(error, ConfigError):
         return _listed(tuple(map(coded_fault, error.faults)))
@@ -459,12 +459,12 @@ def coded(error: BaseException) -> str:
 
 
 def coded_fault(fault: Fault) -> str:
-    """Return *fault* with its code, as `coded`."""
+    """Return *fault* followed by its code, as in `coded`."""
     return fault if fault.code in ("", ConfigError.code) else f"{fault} [{fault.code}]"
 
 
 def _distinct(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """*faults* less those whose cause an earlier one has told."""
+    """Return *faults* without those whose cause an earlier one has."""
     kept: dict[str, Fault] = {}
     for fault in faults:
         kept.setdefault(fault.cause or fault, fault)

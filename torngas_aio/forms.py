@@ -1,4 +1,4 @@
-"""Forms of WTForms (extra `forms`): filled from a request, validated with its `async def validate_...` methods too.
+"""Forms of WTForms (extra `forms`): filled from a request, validated also by `async def validate_...` methods.
 
     body and files ──► FormData ──► form_class ──► its validators ──► asynchronous ones of fields that are valid so far
 
@@ -30,7 +30,7 @@ __all__ = ["FileLimits", "fields_html", "load_form"]
 
 _F = TypeVar("_F")
 _SUBMITTING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_MAX_DIGITS = 9  # of the number of an entry; WTForms would take any
+_MAX_DIGITS = 9  # of an entry's number; WTForms would accept any number
 _CHINESE = {
     "The file must not have more than {limit} bytes.": "文件不能超过 {limit} 字节。",
     "Files of this type are not accepted.": "不接受此类型的文件。",
@@ -42,9 +42,9 @@ class FileLimits:
     """A validator of file fields: the size of each file and its type.
 
     Args:
-        max_bytes: Of one file; None: as large as the body may be.
-        content_types: Those that are accepted, such as "application/pdf" and "image/*"; see `has_type`.
-        message: Said in place of the built-in sentences.
+        max_bytes: Of one file; None: limited by the body only.
+        content_types: The accepted ones, such as "application/pdf" and "image/*"; see `has_type`.
+        message: Used instead of the built-in messages.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class FileLimits:
 
     def __call__(self, form: object, field: wtforms.Field) -> None:
         for file in field.data if is_list(field.data) else [field.data]:
-            if not isinstance(file, UploadedFile):  # what the object had
+            if not isinstance(file, UploadedFile):  # the object's own value
                 continue
             if self.max_bytes is not None and file.size > self.max_bytes:
                 text = field.gettext("The file must not have more than {limit} bytes.")
@@ -68,7 +68,7 @@ class FileLimits:
 
 
 async def load_form(handler: RequestHandler, form_class: type[_F], obj: object = None, **kwargs: Any) -> _F:
-    """Do what `BaseHandler.load_form` says."""
+    """Implement `BaseHandler.load_form`."""
     languages = _own_meta(form_class, "locales") or (handler.locale.code, handler.locale.code.partition("_")[0])
     binding = _Binding(handler, await _catalogue_of(tuple(languages)))
     kwargs["meta"] = {**binding.meta(form_class), **kwargs.get("meta", {})}
@@ -82,19 +82,19 @@ async def load_form(handler: RequestHandler, form_class: type[_F], obj: object =
 def fields_html(form: BaseForm) -> Markup:
     """Return the fields of *form* as HTML, with labels, descriptions and errors.
 
-    `{{ form }}` in Jinja2 and `${form}` in Mako do it; Tornado's templates write `{% raw fields_html(form) %}`.
+    Same as `{{ form }}` in Jinja2 and `${form}` in Mako; for Tornado's templates: `{% raw fields_html(form) %}`.
     """
     return _errors_html(form.form_errors) + Markup("\n").join(map(_field_html, form))
 
 
 class FormData:
-    """What was sent, as WTForms asks for it: files for file fields, text for the others.
+    """The submitted values, with the interface that WTForms expects: files for file fields, text for the others.
 
     Args:
-        handler: Its `get_body_arguments` decode the text.
+        handler: Its `get_body_arguments` decodes the text.
 
     Raises:
-        HTTPError: 400: the name of a field holds a number that no entry has.
+        HTTPError: 400: the name of a field contains a number that is not that of an entry.
     """
 
     def __init__(self, handler: RequestHandler) -> None:
@@ -107,10 +107,10 @@ class FormData:
                 raise HTTPError(400, "The field name %.80r holds an invalid number.", name)
 
     def getlist(self, name: str) -> list[Any]:
-        """Return what was sent as *name*.
+        """Return the values submitted as *name*.
 
         Raises:
-            HTTPError: 400: a text is not UTF-8.
+            HTTPError: 400: a value is not UTF-8.
         """
         if name in self.file_fields:
             return list(self._files.get(name, ()))
@@ -127,7 +127,7 @@ class FormData:
 
 
 class _Binding:
-    """One form, its nested ones included, and the request that it is loaded for."""
+    """One form, including nested ones, and the request for which it is loaded."""
 
     def __init__(self, handler: RequestHandler, catalogue: NullTranslations) -> None:
         self._handler = handler
@@ -138,7 +138,7 @@ class _Binding:
         self.is_valid = False
 
     def meta(self, form_class: type[object], *, is_nested: bool = False) -> dict[str, object]:
-        """Return the values of the form's Meta; what the project has defined there stays."""
+        """Return the values of the form's Meta; those that the project has defined are kept."""
         values: dict[str, object] = {"torngas_binding": self, "bind_field": self._bind_field}
         if _own_meta(form_class, "get_translations") is None:
             values["get_translations"] = self._get_translations
@@ -166,7 +166,7 @@ class _Binding:
         return _bound_class(form_class)(meta={**self.meta(form_class, is_nested=True), **meta}, **kwargs)
 
     async def validate(self, form: Any) -> None:
-        """Run all validators; the asynchronous ones one after the other, as they may share a database session."""
+        """Run all validators; asynchronous ones run sequentially, because they may share a database session."""
         result = form.validate()
         is_valid = bool(await result if inspect.isawaitable(result) else result)
         for owner, field, check in self.pending:
@@ -178,19 +178,19 @@ class _Binding:
                 is_valid = False
                 field.errors = [*field.errors, *filter(None, exc.args[:1])] or [field.gettext("Invalid input.")]
         _gather_errors(form)
-        if not is_valid and not form.errors:  # a `validate` of the project that only returned False
+        if not is_valid and not form.errors:  # the project's own `validate` has only returned False
             form.form_errors.append(self._translations.gettext("This form is not valid."))
         self.is_valid = not form.errors
 
 
 class _BoundForm:
-    """Stands before a project's form class."""
+    """A mixin placed before a project's form class."""
 
     meta: Any
     errors: Any
 
     def validate(self, extra_validators: Any = None) -> Any:
-        """Return whether what was sent is valid; once it is loaded, that is known."""
+        """Return whether the submitted values are valid; after `load_form` the result is fixed."""
         binding = self.meta.torngas_binding
         if binding.is_checked:
             return binding.is_valid
@@ -201,13 +201,13 @@ class _BoundForm:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The values of the fields, the token excepted."""
+        """The values of the fields, without the token."""
         return {name: field.data for name, field in self._fields.items() if not isinstance(field, CSRFTokenField)}  # type: ignore[attr-defined]  # the project's form
 
 
 @functools.lru_cache(1024)
 def _bound_class(form_class: Any) -> Any:
-    """Make the class whose `async def validate_...` wait until the other validators have run."""
+    """Return a subclass whose `async def validate_...` methods run after the other validators."""
     names = {name for name in dir(form_class) if name.startswith("validate_")}
     waiting = {name: check for name in names if inspect.iscoroutinefunction(check := getattr(form_class, name))}
     later = {name: _postponed(check) for name, check in waiting.items()}
@@ -224,7 +224,7 @@ def _postponed(check: Callable[..., Awaitable[object]]) -> Callable[..., None]:
 
 
 class _Token(CSRF):  # type: ignore[misc]  # WTForms has no types
-    """Renders the token of `xsrf_cookies`, which has been checked when a form is made."""
+    """Renders the token of `xsrf_cookies`, which was checked before the form was created."""
 
     def setup_form(self, form: Any) -> Any:
         self._handler = form.meta.csrf_context
@@ -235,11 +235,11 @@ class _Token(CSRF):  # type: ignore[misc]  # WTForms has no types
         return str(self._handler.xsrf_token.decode())
 
     def validate_csrf_token(self, form: object, field: object) -> None:
-        """Nothing: the handler has done it."""
+        """Do nothing: the handler has checked it."""
 
 
 class _Translations:
-    """The project's translation of a sentence, else that of WTForms."""
+    """The project's translation of a text, else that of WTForms."""
 
     def __init__(self, locale: Locale, catalogue: NullTranslations) -> None:
         self._locale = locale
@@ -258,7 +258,7 @@ _catalogues: dict[tuple[str, ...], NullTranslations] = {}
 
 
 async def _catalogue_of(languages: tuple[str, ...]) -> NullTranslations:
-    """Return WTForms' own translations into the first of *languages* that it has; read once, in a thread."""
+    """Return WTForms' own translations for the first of *languages* that it has; loaded once, in a thread."""
     if languages not in _catalogues:
         _catalogues[languages] = await run_in_thread(_read_catalogue, languages)
     return _catalogues[languages]
@@ -267,7 +267,7 @@ async def _catalogue_of(languages: tuple[str, ...]) -> NullTranslations:
 def _read_catalogue(languages: tuple[str, ...]) -> NullTranslations:
     try:
         found: NullTranslations = get_translations(languages)
-    except OSError:  # there are none in these languages
+    except OSError:  # no translations for these languages
         return NullTranslations()
     if languages[0].startswith("zh"):
         found.add_fallback(_ChineseSentences())
@@ -275,21 +275,21 @@ def _read_catalogue(languages: tuple[str, ...]) -> NullTranslations:
 
 
 class _ChineseSentences(NullTranslations):
-    """The sentences of this module, which WTForms' own translations do not have."""
+    """The messages of this module, which WTForms' own translations lack."""
 
     def gettext(self, message: str) -> str:
         return _CHINESE.get(message, message)
 
 
 def _own_meta(form_class: type[object], name: str) -> Any:
-    """What a Meta of the project says about *name*; None where none does."""
+    """Return the value of *name* in a Meta class of the project; None if none defines it."""
     default = getattr(DefaultMeta, name)
     metas: list[object] = [vars(base)["Meta"] for base in form_class.__mro__ if "Meta" in vars(base)]
     return next((found for meta in metas if (found := getattr(meta, name, default)) is not default), None)
 
 
 def _process_decimal(field: wtforms.DecimalField, process: Callable[..., None], values: object) -> None:
-    """Refuse a signalling NaN, which WTForms takes and its own validators fail on."""
+    """Reject a signalling NaN, which WTForms accepts but its own validators fail on."""
     process(values)
     if isinstance(field.data, Decimal) and field.data.is_snan():
         field.data = None
@@ -297,7 +297,7 @@ def _process_decimal(field: wtforms.DecimalField, process: Callable[..., None], 
 
 
 def _gather_errors(form: Iterable[wtforms.Field]) -> None:
-    """Have lists of fields show the errors of their entries: WTForms has looked at those of the first run only."""
+    """Add the errors of entries to their lists of fields: WTForms only includes those of the synchronous validators."""
     for field in form:
         if _is_form_field(field):
             _gather_errors(field.form)
@@ -308,7 +308,7 @@ def _gather_errors(form: Iterable[wtforms.Field]) -> None:
 
 
 def _decoded(name: str) -> str:
-    """The name of a field; Tornado leaves those of urlencoded forms in Latin-1."""
+    """Return the decoded name of a field; Tornado leaves those of urlencoded forms in Latin-1."""
     try:
         return name.encode("latin-1").decode()
     except UnicodeError:
@@ -333,7 +333,7 @@ def _errors_html(errors: Iterable[object]) -> Markup:
 
 
 def _own_errors(field: wtforms.Field) -> list[object]:
-    """The errors of a list itself, without those of its entries; of a nested form, which has none, the form's."""
+    """Return the errors of a list itself, without those of its entries; for a nested form, the form's own."""
     if _is_form_field(field):
         return list(field.form.form_errors)
     return [each for each in field.errors if not isinstance(each, list | tuple | dict)]

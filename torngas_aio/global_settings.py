@@ -12,51 +12,51 @@ import os
 # ------------------------------------------------------------------ server and requests
 
 DEBUG: bool = False
-"""Debug pages with tracebacks, autoreload, the start banner. Never on where others can reach it."""
+"""Debug pages with tracebacks, autoreload, the start banner. Never enable it on a server that others can reach."""
 
 XHEADERS: bool = True
-"""Take address and scheme from the headers of TRUSTED_PROXY_HEADERS, but only when the connection comes from
+"""Use address and scheme from the headers of TRUSTED_PROXY_HEADERS, but only for connections from
 TRUSTED_PROXIES."""
 
 TRUSTED_PROXIES: tuple[str, ...] = ("127.0.0.0/8", "::1", "unix")
-"""Addresses and networks of one's own proxies; `unix` stands for connections over a unix socket. The right-most
-forwarded hop that is not in here is the client."""
+"""Addresses and networks of the project's own proxies; `unix` means connections over a unix socket. The right-most
+forwarded hop that is not one of them is the client."""
 
 TRUSTED_PROXY_HEADERS: tuple[str, ...] | None = None
-"""The headers that these proxies set, and that are believed: of `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Real-IP`,
-`X-Scheme` and `Forwarded` (RFC 7239). None: `X-Forwarded-For` and `X-Forwarded-Proto`; where `X-Real-IP` or `X-Scheme`
-contradict them, the proxy's own address counts, and a warning asks for this setting."""
+"""The trusted headers, which these proxies must set: of `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Real-IP`,
+`X-Scheme` and `Forwarded` (RFC 7239). None: `X-Forwarded-For` and `X-Forwarded-Proto`; if `X-Real-IP` or `X-Scheme`
+contradict them, the proxy's own address is used, and a warning asks for this setting."""
 
 IPV4_ONLY: bool = True
-"""Listen on IPv4 only, also where the address has IPv6 names."""
+"""Listen on IPv4 only, even if the address also resolves to IPv6."""
 
 REQUEST_TIMEOUT: float | None = 60.0
-"""Seconds for a request's hooks and method until the first byte of the answer; then it is cancelled and answered 503.
-The time that its body needs to arrive is not counted. None or 0: no limit."""
+"""Seconds for a request's hooks and method until the first byte of the response; then it is cancelled with 503.
+The time in which its body arrives does not count. None or 0: no limit."""
 
 ETAG: bool = False
-"""Hash each body into an `Etag` header and answer `If-None-Match` with 304, as plain Tornado does. A handler
-turns it on for itself by defining `compute_etag`."""
+"""Hash each body into an `Etag` header and respond to `If-None-Match` with 304, as plain Tornado does. A handler
+enables it for itself by defining `compute_etag`."""
 
 TORNADO_CONF: dict[str, object] = {
     "cookie_secret": None,  # signs cookies; without one and with DEBUG off the server does not start
     "login_url": "/login",
     "static_path": None,
-    "static_cache_bytes": 32 * 1024 * 1024,  # of static files in memory, one at most a 64th of it; 0 keeps none
-    "static_in_threads": False,  # True on network file systems: each look at a file is a worker thread's
-    "template_path": None,  # None: beside the file of the handler
+    "static_cache_bytes": 32 * 1024 * 1024,  # of static files in memory, at most a 64th for one file; 0: no cache
+    "static_in_threads": False,  # True on network file systems: each file access runs in a worker thread
+    "template_path": None,  # None: the directory of the handler's file
     "xsrf_cookies": False,
 }
-"""Settings of `tornado.web.Application`; whatever Tornado takes may stand here."""
+"""Settings of `tornado.web.Application`; all of Tornado's are accepted."""
 
 THREADS_NUM: int = os.cpu_count() or 1
-"""How many threads `async_execute` keeps for plain functions."""
+"""Number of threads of `async_execute` for plain functions."""
 
 THREADS_MAX_WAITING: int = 1000
-"""How many calls of `async_execute` may wait for a thread; a further one is answered with 503."""
+"""How many calls of `async_execute` may wait for a thread; the response to a further one is 503."""
 
 WHITELIST: tuple[str, ...] | bool = False
-"""Addresses and networks that `whitelisted` lets pass; False: none are listed."""
+"""Addresses and networks that `whitelisted` accepts; False: none."""
 
 # ------------------------------------------------------------------ applications and the pipeline
 
@@ -64,7 +64,7 @@ INSTALLED_APPS: tuple[str, ...] = ()
 """Packages with a module `urls` that has a list `urls`; looked up in this order."""
 
 MIDDLEWARE_CLASSES: tuple[str, ...] = (
-    # The access log stands first, so that its endcall hook, run in reverse, is the last to run.
+    # The access log is first, so that its endcall hook, run in reverse, is the last to run.
     "torngas_aio.middleware.accesslog.AccessLogMiddleware",
     "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",
 )
@@ -78,51 +78,51 @@ ROUTE_MODULES: dict[str, object] = {}
 # ------------------------------------------------------------------ security
 
 ALLOWED_HOSTS: tuple[str, ...] = ()
-"""Hosts that AllowedHostsMiddleware answers to: `example.com`, `example.com:8443`, `.example.com` (or `*.example.com`)
-with all below it, `*`. Empty: with DEBUG on this machine's own names, else the middleware does not start."""
+"""Hosts that AllowedHostsMiddleware accepts: `example.com`, `example.com:8443`, `.example.com` (or `*.example.com`)
+with all subdomains, `*`. Empty: with DEBUG this machine's own names, else the middleware does not start."""
 
 SECURITY_HEADERS: dict[str, str | None] = {}
-"""Headers of SecurityHeadersMiddleware over its own defaults
-(`torngas_aio.middleware.security.SECURITY_HEADERS`); None leaves one out."""
+"""Headers of SecurityHeadersMiddleware, overriding its defaults
+(`torngas_aio.middleware.security.SECURITY_HEADERS`); None omits one."""
 
 CORS: dict[str, object] = {}
-"""Options of CORSMiddleware over its own defaults (`torngas_aio.middleware.cors.CORS_DEFAULTS`)."""
+"""Options of CORSMiddleware, overriding its defaults (`torngas_aio.middleware.cors.CORS_DEFAULTS`)."""
 
 RATE_LIMIT: dict[str, object] = {}
-"""Options of the HTTP module RateLimit over its own defaults
+"""Options of the HTTP module RateLimit, overriding its defaults
 (`torngas_aio.httpmodule.ratelimit.RATE_LIMIT_DEFAULTS`)."""
 
 CHANNELS: dict[str, dict[str, object]] = {"default": {"BACKEND": "torngas_aio.channels.memory.MemoryChannels"}}
 """Messages between processes, by alias: BACKEND, LOCATION, OPTIONS (`torngas_aio.channels.base.BaseChannels`)."""
 
 JOBS: dict[str, dict[str, object]] = {"default": {"BACKEND": "torngas_aio.jobs.memory.MemoryJobs"}}
-"""Where jobs wait, by alias: BACKEND, LOCATION, OPTIONS, DATABASE (`torngas_aio.jobs.base.BaseJobs`)."""
+"""Queues of jobs, by alias: BACKEND, LOCATION, OPTIONS, DATABASE (`torngas_aio.jobs.base.BaseJobs`)."""
 
 HEALTH: dict[str, object] = {}
-"""Health checks, over `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup` (None:
-not answered), `networks` that see details, `log` False: no lines of probes in the access log."""
+"""Health checks, overriding `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup`
+(None: disabled), `networks` that see details, `log` False: no probes in the access log."""
 
 MANAGEMENT: str = ""
-"""Where everything under `/-/` is answered instead of where the rest is: '127.0.0.1:9100', or 'unix:' and a path."""
+"""The listener that serves everything under `/-/` instead of the main one: '127.0.0.1:9100', or 'unix:' and a path."""
 
 METRICS: dict[str, object] = {}
-"""The metrics page, over `torngas_aio.operations.metrics.METRICS_DEFAULTS`: `enabled`, `path`, `token`, `seconds` and
-`bytes`, the buckets. Wants the extra `prometheus`."""
+"""The metrics page, overriding `torngas_aio.operations.metrics.METRICS_DEFAULTS`: `enabled`, `path`, `token`, and the
+buckets `seconds` and `bytes`. Needs the extra `prometheus`."""
 
 TRACES: dict[str, object] = {}
-"""Spans of requests, over `torngas_aio.operations.tracing.TRACES_DEFAULTS`: `enabled`, `ratio`, `trust_parent`. Wants
-the extra `otel`."""
+"""Spans of requests, overriding `torngas_aio.operations.tracing.TRACES_DEFAULTS`: `enabled`, `ratio`,
+`trust_parent`. Needs the extra `otel`."""
 
 AUTH: dict[str, object] = {}
-"""Login and permissions, over the defaults in `torngas_aio.auth.users.AUTH_DEFAULTS`."""
+"""Login and permissions, overriding the defaults in `torngas_aio.auth.users.AUTH_DEFAULTS`."""
 
 OPENAPI: dict[str, object] = {}
-"""The OpenAPI document: `title`, `version`, `description`; `path` (/-/openapi.json), where it is answered with DEBUG or
-`public` True, and `page` (/-/docs/, None: none), where Swagger UI shows it."""
+"""The OpenAPI document: `title`, `version`, `description`; `path` (/-/openapi.json), served with DEBUG or `public`
+True, and `page` (/-/docs/, None: none) for Swagger UI."""
 
 OPENAPI_GUARD: str | None = None
-"""Dotted path of an `async def` that gets the handler of the OpenAPI document and says whether the visitor sees guarded
-operations too; None: everyone does."""
+"""Dotted path of an `async def` that gets the handler of the OpenAPI document and returns whether the visitor also sees
+guarded operations; None: everyone does."""
 
 # ------------------------------------------------------------------ cache and session
 
@@ -157,7 +157,7 @@ CACHES: dict[str, dict[str, object]] = {
         },
     },
 }
-"""One entry an alias; nothing is opened before it is used."""
+"""One entry per alias; a backend is opened on first use."""
 
 SESSION: dict[str, object] = {
     "session_cache_alias": "default",
@@ -165,15 +165,15 @@ SESSION: dict[str, object] = {
     "cookie_domain": "",
     "cookie_path": "/",
     "expires": 0,  # seconds; 0: until the browser closes, kept for a day in the store
-    "ignore_change_ip": False,  # False: a session whose address changes is ended
+    "ignore_change_ip": False,  # False: a session ends if its client's address changes
     "httponly": True,
     "secure": False,
     "secret_key": None,  # signs the id; without one and with DEBUG off SessionMiddleware does not start
     "session_version": "1",  # changing it ends every session
-    "samesite": "Lax",  # 'Lax', 'Strict', 'None' (wants secure) or '' for no attribute
-    "partitioned": False,  # CHIPS: a cookie jar of its own under each embedding site (wants secure)
-    "absolute_expires": 0,  # seconds after login (cycle_id) at which a session ends however busy it is; 0: never
-    "when_unavailable": "fail",  # the store is down: 'fail' what touches the session, or go on with an 'empty' one
+    "samesite": "Lax",  # 'Lax', 'Strict', 'None' (needs secure) or '' for no attribute
+    "partitioned": False,  # CHIPS: a separate cookie jar for each embedding site (needs secure)
+    "absolute_expires": 0,  # seconds after login (cycle_id) at which a session ends even if it is in use; 0: never
+    "when_unavailable": "fail",  # if the store is down: 'fail' on access to the session, or use an 'empty' one
     "max_bytes": 65_536,  # of one session in the store; more is an error. 0: no limit
     "serializer": "json",  # 'json', 'msgpack', 'signed-pickle', or a dotted path to a Serializer
 }
@@ -184,14 +184,14 @@ TEMPLATE_CONFIG: dict[str, object] = {
     # None: Tornado's; 'torngas_aio.template.jinja2_loader.Jinja2TemplateLoader';
     # 'torngas_aio.template.mako_loader.MakoTemplateLoader'
     "template_engine": None,
-    "filesystem_checks": True,  # all engines: look whether a file has changed
-    "cache_directory": None,  # Jinja2 and Mako: where compiled templates are kept; None: in memory only
-    "collection_size": 50,  # Mako: templates held in memory
-    "cache_size": 400,  # Jinja2: templates held in memory; -1: all, 0: compiled each time
+    "filesystem_checks": True,  # all engines: check whether a file has changed
+    "cache_directory": None,  # Jinja2 and Mako: directory of compiled templates; None: in memory only
+    "collection_size": 50,  # Mako: templates kept in memory
+    "cache_size": 400,  # Jinja2: templates kept in memory; -1: all, 0: none, compiled each time
     "format_exceptions": False,  # Mako: errors as a page
     "autoescape": True,
 }
-"""Other keys are handed to the engine as they are."""
+"""Other keys are passed to the engine unchanged."""
 
 TRANSLATIONS: bool = False
 """Load the translations of TRANSLATIONS_CONF at start."""
@@ -218,33 +218,33 @@ SQLALCHEMY_CONFIGURATION: dict[str, object] = {
     "sqlalchemy.pool_recycle": 3600,
     "sqlalchemy.poolclass": "QueuePool",
 }
-"""Options of every engine, as `sqlalchemy.engine_from_config` spells them."""
+"""Options of every engine, with the names of `sqlalchemy.engine_from_config`."""
 
 PING_DB: float = 300
 """Seconds between two pings of idle database connections; 0: no pings."""
 
 PING_CONN_COUNT: int = 5
-"""How many idle connections of each pool are pinged at a time."""
+"""How many idle connections of each pool are pinged at once."""
 
 ATOMIC_REQUESTS: bool = False
-"""One transaction a request: committed before the first byte leaves, rolled back on an error or a status of 500
-and more."""
+"""One transaction per request: committed before the first byte is sent, rolled back on an error or a status of 500
+or above."""
 
 STICK_TO_MASTER: float = 0
-"""Above 0, visitors read what they have written, by a signed cookie: from a slave that has reached the position of the
-commit, else from the master; for so many seconds from the master where the server tells no position. 0: off."""
+"""Above 0, visitors read their own writes, tracked by a signed cookie: from a slave that has reached the position of
+the commit, else from the master; if the server reports no position, from the master for so many seconds. 0: off."""
 
 MAX_LAG: float = 10
 """Seconds that a slave may lag behind its master before reads go elsewhere until it has caught up; sampled once a
-second; 0: not watched."""
+second; 0: not checked."""
 
 # ------------------------------------------------------------------ logging
 
 LOGGING_DIR: str = "logs/"
-"""Where log files are; '': no files, everything on stderr."""
+"""Directory of log files; '': no files, everything on stderr."""
 
 ACCESS_LOG: str = "text"
-"""How `AccessLogMiddleware` writes a request: 'text', the combined log format; 'json' or 'logfmt', named fields."""
+"""Format of `AccessLogMiddleware`: 'text', the combined log format; 'json' or 'logfmt', named fields."""
 
 LOGGING: tuple[dict[str, object], ...] = (
     {

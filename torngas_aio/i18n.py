@@ -1,8 +1,8 @@
-"""Texts in the visitor's language: which translations there are, who reads what, and texts made later.
+"""Texts in the visitor's language: translations, language selection, and lazy texts.
 
     load_translations(TRANSLATIONS_CONF)   Tornado CSV or gettext catalogues, at start
     user_locale(handler, conf)             cookie ─► user ─► Accept-Language ─► locale_default
-    find_locale("de-AT, en;q=0.8")         the best of the languages that there are, None where none fits
+    find_locale("de-AT, en;q=0.8")         the best available language, None if none fits
     gettext, lazy_gettext                  the current request's language, anywhere below the handler
 
 The catalogues themselves are Tornado's (`tornado.locale`).
@@ -46,21 +46,21 @@ _FORMATS = ("csv", "gettext")
 _MAIN_REGIONS = {"ar": "eg", "cs": "cz", "da": "dk", "el": "gr", "en": "us", "et": "ee", "fa": "ir", "he": "il",
                  "hi": "in", "ja": "jp", "ko": "kr", "nb": "no", "pt": "br", "sl": "si", "sr": "rs", "sv": "se",
                  "uk": "ua", "vi": "vn", "zh": "cn"}  # fmt: skip
-"""Region meant by a language without one, where that is not its own code (CLDR, likely subtags)."""
+"""The main region of a language, if that is not the language's own code (CLDR, likely subtags)."""
 _SCRIPTS = (dict.fromkeys(("hans", "cn", "sg")), dict.fromkeys(("hant", "tw", "hk", "mo")))
 _MAX_LANGUAGES = 32
-"""How many ranges of one `Accept-Language` are looked at."""
+"""Most ranges of one `Accept-Language` that are read."""
 
 
 def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
-    """Read the catalogues that *conf* (TRANSLATIONS_CONF) names; return the codes of the languages.
+    """Load the catalogues of *conf* (TRANSLATIONS_CONF); return the codes of the languages.
 
     Args:
-        conf: `translations_dir`; `locale_default`; `format` (`csv`, `gettext`, or left out: what is there);
-            `gettext_domain` (left out: the only one there is); `encoding` of CSV files.
+        conf: `translations_dir`; `locale_default`; `format` (`csv`, `gettext`; by default the one that exists);
+            `gettext_domain` (by default the only one); `encoding` of CSV files.
 
     Raises:
-        ConfigError: No directory, no catalogue, both formats in one place, or several domains to choose from.
+        ConfigError: No directory, no catalogue, both formats in one directory, or several domains to choose from.
     """
     directory = Path(str(conf.get("translations_dir") or ""))
     if not conf.get("translations_dir") or not directory.is_dir():
@@ -77,13 +77,13 @@ def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
 
 
 def user_locale(handler: RequestHandler, conf: Mapping[str, object]) -> locale.Locale | None:
-    """Return the language of *handler*'s visitor, None to let Accept-Language decide.
+    """Return the language of *handler*'s visitor, None to use Accept-Language.
 
     Args:
         handler: A `tornado.web.RequestHandler`.
-        conf: `cookie_name`: a cookie that holds a language's code; `user_attribute`: an attribute (or key) of
-            `current_user`; `use_accept_language`; `locale_default`. Codes are looked up as `find_locale` does; those
-            for which there is no language are passed over.
+        conf: `cookie_name`: a cookie with a language code; `user_attribute`: an attribute (or key) of
+            `current_user`; `use_accept_language`; `locale_default`. Codes are resolved by `find_locale`; those
+            without a language are ignored.
     """
     for code in _chosen_codes(handler, conf):
         found = find_locale(code) if code else None
@@ -95,9 +95,9 @@ def user_locale(handler: RequestHandler, conf: Mapping[str, object]) -> locale.L
 
 
 def find_locale(languages: str) -> locale.Locale | None:
-    """Return the best of the languages that there are, None when none fits.
+    """Return the best available language, None if none fits.
 
-    A language fits by itself (`de_DE` for `de-DE`), without its last parts (`de` for `de-AT`), or else by another
+    A language fits itself (`de_DE` for `de-DE`), without its last parts (`de` for `de-AT`), or else in another
     region: that of its script (`zh_TW` for `zh-Hant`), its main one (`pt_BR` for `pt`), any (`de_DE` for `de-AT`).
 
     Args:
@@ -112,14 +112,14 @@ def find_locale(languages: str) -> locale.Locale | None:
 
 
 def remember_locale(handler: Any, code: str, conf: Mapping[str, object]) -> None:
-    """Set the cookie by which `user_locale` knows this visitor's language from now on.
+    """Set the cookie from which `user_locale` reads this visitor's language.
 
     Args:
-        code: As `find_locale` takes it; the cookie holds the code of the language that was found.
+        code: As for `find_locale`; the cookie stores the code of the language found.
 
     Raises:
         ConfigError: `cookie_name` is not set.
-        UnknownLanguage: There is no language *code*; a request that does not catch it is answered 400.
+        UnknownLanguage: There is no language *code*; the response to a request that does not catch it is 400.
     """
     name = conf.get("cookie_name")
     if not name:
@@ -134,7 +134,7 @@ def remember_locale(handler: Any, code: str, conf: Mapping[str, object]) -> None
 
 
 def current_locale() -> locale.Locale:
-    """Return the language of this context: that of `use_locale`, of the request's handler, else the default."""
+    """Return the language of this context: set by `use_locale`, or that of the request's handler, else the default."""
     chosen = _override.get()
     if chosen is not None:
         return chosen
@@ -147,7 +147,7 @@ def current_locale() -> locale.Locale:
 
 @contextmanager
 def use_locale(code: str) -> Generator[locale.Locale]:
-    """Have `gettext` and lazy texts speak *code* in this context, as in a mail to another person."""
+    """Use the language *code* for `gettext` and lazy texts in this context, such as for a mail to another person."""
     token = _override.set(find_locale(code) or locale.get())
     try:
         yield current_locale()
@@ -166,32 +166,32 @@ def ngettext(singular: str, plural: str, count: int) -> str:
 
 
 def pgettext(context: str, message: str) -> str:
-    """Return *message* as it is said in *context*; CSV catalogues know no contexts."""
+    """Return *message* translated for *context*; CSV catalogues have no contexts."""
     return pgettext_of(current_locale())(context, message)
 
 
 def pgettext_of(spoken: locale.Locale) -> Callable[..., str]:
-    """Return what `pgettext` is in the language *spoken*: of a CSV catalogue, the plain translation."""
+    """Return a `pgettext` for the language *spoken*; with a CSV catalogue, the plain translation."""
 
     def translate(_context: str, *texts: Any) -> str:
         return spoken.translate(*texts)
 
-    # Tornado's does the same, with a warning for each text.
+    # Tornado's method does the same, but logs a warning for each text.
     return translate if isinstance(spoken, locale.CSVLocale) else spoken.pgettext
 
 
 def lazy_gettext(message: str) -> "LazyText":
-    """Return a text that is translated each time it is looked at; for what is made before any request is."""
+    """Return a text that is translated each time it is used; for objects created outside of a request."""
     return LazyText(functools.partial(gettext, message))
 
 
 def lazy_pgettext(context: str, message: str) -> "LazyText":
-    """As `lazy_gettext`, with a context."""
+    """Return a lazy text as `lazy_gettext`, with a context."""
     return LazyText(functools.partial(pgettext, context, message))
 
 
 class LazyText:
-    """A text made when it is looked at. It can be used as a `str`, and becomes one with `str()`."""
+    """A text computed on use. It can be used like a `str`, and `str()` converts it to one."""
 
     __slots__ = ("_make",)
 
@@ -251,12 +251,12 @@ class LazyText:
 
 @functools.lru_cache(1)
 def _known_languages(supported: frozenset[str]) -> dict[str, str]:
-    """The codes that there are, in lower case and in alphabetical order; with `_` between their parts."""
+    """Return the available codes by their lower-case form with `_` between the parts, in alphabetical order."""
     return {code.replace("-", "_").lower(): code for code in sorted(supported)}
 
 
 def _ranked(languages: str) -> list[str]:
-    """The language ranges of *languages*, best first; those of `q=0`, `*` and junk left out."""
+    """Return the language ranges of *languages*, best first, without those of `q=0`, `*` and invalid ones."""
     ranked: list[tuple[float, str]] = []
     for item in languages.split(",", _MAX_LANGUAGES)[:_MAX_LANGUAGES]:
         code, *parameters = item.split(";")
@@ -278,7 +278,7 @@ def _quality(parameters: list[str]) -> float:
 
 
 def _best_match(parts: list[str], known: Mapping[str, str]) -> str | None:
-    """The code of *known* that fits *parts* best, as RFC 4647 3.4 looks up, with related regions between."""
+    """Return the code in *known* that fits *parts* best: RFC 4647 3.4 lookup, extended by related regions."""
     language, *others = parts
     wanted = ["_".join(parts[:length]) for length in range(len(parts), 1, -1)]
     wanted += [f"{language}_{part}" for part in (*others, *_related(others))]
@@ -289,7 +289,7 @@ def _best_match(parts: list[str], known: Mapping[str, str]) -> str | None:
 
 
 def _related(parts: list[str]) -> list[str]:
-    """Scripts and regions that write as the scripts and regions in *parts* do."""
+    """Return scripts and regions with the same writing system as those in *parts*."""
     return [part for group in _SCRIPTS for part in group if not group.keys().isdisjoint(parts)]
 
 

@@ -1,10 +1,10 @@
-"""The life of an application: opened in order, closed in reverse, each step bounded in time.
+"""The lifespan of an application: opened in order, closed in reverse, each step bounded in time.
 
-open   step 1 > step 2 > step 3        a step that fails closes those before it
-close  step 3 > step 2 > step 1        a step that fails or hangs is logged; the rest still close
+open   step 1 > step 2 > step 3        if a step fails, the earlier ones are closed
+close  step 3 > step 2 > step 1        a step that fails or hangs is logged; the others are still closed
 
-Background   tasks that outlive their request: owned, their errors logged, given time at the stop, then cancelled
-StopEvent    tells handlers and streams that the server stops
+Background   tasks that outlive their request: owned, errors logged, waited for at the stop, then cancelled
+StopEvent    notifies handlers and streams that the server stops
 """
 
 import asyncio
@@ -31,12 +31,12 @@ Step = Callable[[], Awaitable[Any]]
 
 
 class Lifespan:
-    """What must be opened before the first request and closed after the last.
+    """Steps before the first request and after the last.
 
-    May be opened again after it was closed, in the same loop or another.
+    It may be opened again after it was closed, in the same loop or another.
 
     Args:
-        step_seconds: How long one step may take; an opening that takes longer is a `TimeoutError`.
+        step_seconds: How long one step may take; an opening that takes longer raises `TimeoutError`.
     """
 
     def __init__(self, step_seconds: float = 30.0) -> None:
@@ -50,31 +50,31 @@ class Lifespan:
         """Append a step; steps already open are not run again.
 
         Args:
-            name: Says in the log which step failed.
+            name: Identifies a failed step in the log.
             close: Run if `open` succeeded, or if there is no `open`.
         """
         self._steps.append((name, open, close))
 
     async def open(self) -> None:
-        """Run every step's opening, once: callers that arrive meanwhile wait for the same opening.
+        """Run every step's opening, once: concurrent callers wait for the same opening.
 
         Raises:
-            Exception: What a step raised; the steps before it have been closed again.
+            Exception: Raised by a step; the earlier steps have been closed again.
         """
         if self.is_open:
             return
         if self._opening is not None and self._opening.get_loop() is asyncio.get_running_loop():
             await asyncio.shield(self._opening)
             return
-        # One task of its own: a first request that is cancelled must not take the opening with it.
+        # A separate task: if the first request is cancelled, the opening must continue.
         self._opening = asyncio.ensure_future(self._open_steps())
         self._opening.add_done_callback(self._forget_opening)
         await asyncio.shield(self._opening)
 
     async def close(self) -> None:
-        """Run the closing of every opened step in reverse; faults are logged, none is raised.
+        """Run the closing of every opened step in reverse; errors are logged, none is raised.
 
-        An opening that is still going on is cancelled.
+        An opening in progress is cancelled.
         """
         if self._opening is not None and self._opening.get_loop() is asyncio.get_running_loop():
             self._opening.cancel()
@@ -83,7 +83,7 @@ class Lifespan:
         await self._close_opened()
 
     async def _open_steps(self) -> None:
-        context = contextvars.copy_context()  # of all steps: what one sets the next one sees
+        context = contextvars.copy_context()  # shared: variables set by one step are visible to the next
         for name, open_step, close_step in self._steps:
             try:
                 if open_step is not None:
@@ -102,11 +102,11 @@ class Lifespan:
     def _forget_opening(self, opening: asyncio.Future[None]) -> None:
         self._opening = None
         if not opening.cancelled():
-            opening.exception()  # seen: every caller that waited has it
+            opening.exception()  # retrieved: every waiting caller has raised it
 
 
 class StopEvent(asyncio.Event):
-    """An event whose truth is whether it is set: `while not stopping`, `await stopping.wait()`."""
+    """An event that is true when set: `while not stopping`, `await stopping.wait()`."""
 
     def __bool__(self) -> bool:
         return self.is_set()
@@ -115,12 +115,12 @@ class StopEvent(asyncio.Event):
 class Background:
     """Tasks that outlive the request that started them; the application owns them.
 
-    An error is logged with its traceback. At a stop they get what is left of the graceful time; `close` then cancels
-    what still runs.
+    An error is logged with its traceback. A stop waits for them within the graceful time; `close` then cancels the
+    remaining ones.
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[object], functools.partial[Any]] = {}  # with the call that each runs
+        self._tasks: dict[asyncio.Task[object], functools.partial[Any]] = {}  # with the call of each
         self._services: set[asyncio.Task[object]] = set()
 
     def start_soon(
@@ -129,20 +129,20 @@ class Background:
         """Start `function(*args)` in a task of the running loop; returns at once.
 
         Args:
-            name: What the log calls the task; the function's own name.
-            daemon: It runs for as long as the application does: a stop cancels it without waiting for its end.
+            name: The task's name in the log; by default the function's.
+            daemon: The task runs as long as the application: a stop cancels it without waiting for its end.
 
         Raises:
-            NotCallableError: *function* is a coroutine, as for `create_task`, or cannot be called for another reason.
+            NotCallableError: *function* is a coroutine, as for `create_task`, or not callable.
         """
         if not callable(function):
             if inspect.iscoroutine(function):
-                function.close()  # else Python warns that it was never awaited
+                function.close()  # otherwise Python warns that it was never awaited
             raise NotCallableError(
                 f"start_soon() takes a function and its arguments, not {function!r}: "
                 "write start_soon(send, x), not start_soon(send(x))."
             )
-        call = functools.partial(function, *args)  # of a partial, it is one with the arguments of both
+        call = functools.partial(function, *args)  # merges the arguments if *function* is a partial
         title = name or str(getattr(call.func, "__qualname__", type(call.func).__qualname__))
         task = asyncio.get_running_loop().create_task(_run(title, function, *args), name=title)
         if daemon:
@@ -160,11 +160,11 @@ class Background:
         yield from (*self._tasks, *self._services)
 
     async def drain(self, seconds: float) -> None:
-        """Wait until the tasks of this loop that are not daemons have ended, those that they start included, and the
-        jobs that run in this process. The log says at once for which.
+        """Wait until the tasks of this loop that are not daemons, and those that they start, have ended, as well as the
+        jobs that run in this process. Their names are logged at the beginning.
 
         Args:
-            seconds: For all of them together; what runs longer goes on running.
+            seconds: For all of them together; tasks that take longer continue to run.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -179,9 +179,9 @@ class Background:
             await asyncio.wait(tasks, timeout=left)
 
     async def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Cancel every task of this loop; what that drops is logged, by name and with its arguments.
+        """Cancel every task of this loop; dropped tasks are logged by name with their arguments.
 
-        A task that swallows its cancellation is cancelled once more, named in the log and left behind.
+        A task that swallows its cancellation is cancelled once more, logged and abandoned.
 
         Args:
             seconds: How long the tasks may take to end.
@@ -205,7 +205,7 @@ def _running(tasks: Iterable[asyncio.Task[object]], loop: asyncio.AbstractEventL
 
 
 def _shown_arguments(call: "functools.partial[Any]") -> str:
-    """The arguments of *call*, masked where the value or the parameter's name sounds secret."""
+    """Return the arguments of *call*, masked if the value or the parameter's name sounds secret."""
     showing = Showing(max_chars=200)
     shown = [showing.text(value, name) for value, name in zip(call.args, _names_of(call.func), strict=False)]
     shown += [f"{name}={showing.text(value, name)}" for name, value in call.keywords.items()]
@@ -213,10 +213,10 @@ def _shown_arguments(call: "functools.partial[Any]") -> str:
 
 
 def _names_of(function: Callable[..., object]) -> Iterator[str | None]:
-    """The names of the positional parameters of *function*, then None without end."""
+    """Return the names of the positional parameters of *function*, followed by None endlessly."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # written in C, or no function
+    except (TypeError, ValueError):  # written in C, or not a function
         parameters = []
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return itertools.chain((each.name for each in parameters if each.kind in positional), itertools.repeat(None))

@@ -1,9 +1,9 @@
-"""A project outside its server: settings, logs, caches and databases for scripts, cron jobs and notebooks.
+"""A project outside of its server: settings, logs, caches and databases for scripts, cron jobs and notebooks.
 
-    async with project("settings.setting"):    in a program of one's own
+    async with project("settings.setting"):    in a separate program
     torngas-aio run report.py --day=1          a script that uses `await`, or `asyncio.run`, in the project
 
-What is opened meanwhile is closed at the end; a coroutine that was not awaited is an error.
+Resources opened in the block are closed at its end; a coroutine that was not awaited is an error.
 """
 
 import asyncio
@@ -42,16 +42,16 @@ _is_open: ContextVar[bool] = ContextVar("torngas_aio_project", default=False)
 async def project(module: str | None = None) -> AsyncGenerator[None]:
     """Open the project for this block: its settings, logs, caches and databases, each database with a session.
 
-    `Model.Q`, `Model.session`, `cache` and the loggers work inside. What was not committed is rolled back at the end,
-    and every pool that was opened in this loop is closed. Within another such block it does nothing.
+    `Model.Q`, `Model.session`, `cache` and the loggers work inside. Uncommitted work is rolled back at the end, and
+    every pool that was opened in this loop is closed. Nested blocks do nothing.
 
     Args:
-        module: The settings module, such as "settings.setting"; None keeps the settings that are loaded, else finds
-            the project's as `torngas-aio` does: TORNGAS_APP_SETTINGS, pyproject.toml, `settings/setting.py`.
+        module: The settings module, such as "settings.setting"; None keeps the loaded settings, else finds the
+            project's as `torngas-aio` does: TORNGAS_APP_SETTINGS, pyproject.toml, `settings/setting.py`.
 
     Raises:
-        ConfigError: The settings or LOGGING cannot be used.
-        Unawaited: The block has made coroutines and not awaited them; what they stand for was not done.
+        ConfigError: The settings or LOGGING are invalid.
+        Unawaited: The block has created coroutines without awaiting them, so they have not run.
     """
     if _is_open.get():
         yield
@@ -71,7 +71,7 @@ async def project(module: str | None = None) -> AsyncGenerator[None]:
 
 
 def project_table() -> dict[str, Any]:
-    """Return `[tool.torngas-aio]` of the pyproject.toml in the current directory; empty where there is none.
+    """Return `[tool.torngas-aio]` of the pyproject.toml in the current directory; empty if there is none.
 
     Raises:
         ConfigError: The file is not TOML.
@@ -89,7 +89,7 @@ def project_table() -> dict[str, Any]:
 
 @asynccontextmanager
 async def db_sessions() -> AsyncGenerator[None]:
-    """Give the block a session of every database of DATABASE_CONNECTION; nothing is connected before it is used."""
+    """Open a session of every database of DATABASE_CONNECTION for the block; connections are made on first use."""
     async with AsyncExitStack() as stack:
         if settings.DATABASE_CONNECTION:
             from torngas_aio.db.dbalchemy import session_scope
@@ -100,20 +100,20 @@ async def db_sessions() -> AsyncGenerator[None]:
 
 
 async def close() -> None:
-    """Close what this loop holds open: the pools of caches and databases. What is used later is opened again."""
+    """Close the open resources of this loop: the pools of caches and databases. They reopen on later use."""
     await close_all()
 
 
 def choose_settings(module: str | None = None) -> str:
     """Load the project's settings and return the name of their module.
 
-    That is *module*, else the one that TORNGAS_APP_SETTINGS names, else `settings` under `[tool.torngas-aio]` in
-    pyproject.toml, else `settings.setting` or `settings.settings` where it exists.
+    That is *module*, else the value of TORNGAS_APP_SETTINGS, else `settings` under `[tool.torngas-aio]` in
+    pyproject.toml, else `settings.setting` or `settings.settings` if it exists.
 
-    The name is put into TORNGAS_APP_SETTINGS as well, for processes that are started from here.
+    The name is also set in TORNGAS_APP_SETTINGS, for child processes.
 
     Raises:
-        ConfigError: None is named or found, or it cannot be imported.
+        ConfigError: No module is named or found, or it cannot be imported.
     """
     chosen = module or os.environ.get(ENVIRONMENT_NAME) or project_table().get("settings") or _conventional()
     if chosen is None:
@@ -130,8 +130,8 @@ def choose_settings(module: str | None = None) -> str:
 def run_script(path: str, arguments: Sequence[str] = ()) -> bool:
     """Run the script *path* as `__main__` in the project, whose settings are loaded; return whether all was awaited.
 
-    It may use `await` outside of functions. In one that calls `asyncio.run`, that runs in the project. `sys.exit` with
-    a status other than 0 is raised here.
+    It may use `await` outside of functions. If it calls `asyncio.run`, that runs in the project. `sys.exit` with a
+    status other than 0 is raised here.
 
     Args:
         arguments: For its `sys.argv`, without the script's name.
@@ -157,17 +157,17 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> bool:
 
 @contextmanager
 def _exits_that_fail() -> Generator[None]:
-    """Let `sys.exit` with a status other than 0 pass; with 0 the block has ended."""
+    """Raise `sys.exit` only with a status other than 0; a status of 0 ends the block."""
     try:
         yield
     except SystemExit as exc:
         if exc.code:
             raise
-        traceback.clear_frames(exc.__traceback__)  # what they hold is not awaited any more
+        traceback.clear_frames(exc.__traceback__)  # release coroutines that were not awaited
 
 
 def _drop_awaitables(values: dict[str, Any]) -> None:
-    """Take away what the script's globals hold and is not awaited any more; its functions may still run, at exit."""
+    """Delete un-awaited objects from the script's globals; other globals stay, for functions that run at exit."""
     for name, value in list(values.items()):
         held: Iterable[object] = value.values() if is_dict(value) else value if is_list_or_tuple(value) else [value]
         if any(map(inspect.isawaitable, held)):
@@ -187,7 +187,7 @@ def _asyncio_run_in_project() -> Generator[None]:
 def _run_in_project(
     main: Coroutine[object, None, Any], *, debug: bool | None = None, loop_factory: Callable[[], object] | None = None
 ) -> Any:
-    """Stand in for `asyncio.run`; the loop is ours, as in the server."""
+    """Run *main* in the project, in place of `asyncio.run`; with our loop, as in the server."""
 
     async def run() -> Any:
         async with project():

@@ -1,13 +1,13 @@
-"""The settings of the program: one object, read anywhere, loaded on first use.
+"""The settings of the program: one object, readable anywhere, loaded on first use.
 
     --settings=pkg.module        ┐
     TORNGAS_APP_SETTINGS         ├─ load_settings ──► values ──► settings.NAME
     neither: built-in defaults   ┘                      ▲
     settings.configure(NAME=…) ─────────────────────────┘
-    with settings.override(NAME=…):   this context and the tasks it starts only
+    with settings.override(NAME=…):   only this context and the tasks it starts
 
-A name that no context overrides is a plain attribute of `settings`; a name that some context overrides leaves
-the instance and is looked up context by context until the last override of it has ended.
+A name without an override in any context is a plain attribute of `settings`. A name that some context overrides is
+removed from the instance and looked up in the context until its last override has ended.
 """
 
 # pyright: reportPrivateUsage=false
@@ -38,8 +38,8 @@ COMPLETED_NAMES = frozenset({"SESSION", "TEMPLATE_CONFIG", "TRANSLATIONS_CONF", 
 class Section(dict[str, Any]):
     """A dict of the settings whose keys can be read as attributes: `settings.SESSION.expires`.
 
-    What `dict` has as a method (`keys`, `get`, …) stays that method. Lists and tuples inside hold sections
-    in place of dicts.
+    Methods of `dict` (`keys`, `get`, …) take precedence. Dicts inside lists and tuples are sections
+    too.
     """
 
     __slots__ = ("_path",)
@@ -52,7 +52,7 @@ class Section(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            if name.startswith("__"):  # asked by copy, pickle and inspect
+            if name.startswith("__"):  # looked up by copy, pickle and inspect
                 raise AttributeError(name) from None
             raise _unknown(f"{self._path}.{name}", (f"{self._path}.{key}" for key in self)) from None
 
@@ -61,12 +61,12 @@ class Section(dict[str, Any]):
 
 
 class Settings:
-    """Attribute access to every setting; reading one loads the chosen module when nothing was loaded yet.
+    """Attribute access to every setting; reading one loads the chosen module if none was loaded yet.
 
-    `name in settings` asks whether a setting exists; `dir(settings)` lists them.
+    `name in settings` tests whether a setting exists; `dir(settings)` lists them.
 
     Attributes:
-        source: The module the values came from; None for the built-in defaults and after `configure`.
+        source: The module of the values; None for the built-in defaults and after `configure`.
     """
 
     source: str | None
@@ -105,7 +105,7 @@ class Settings:
 
     @property
     def is_built_in(self) -> bool:
-        """Whether nothing but the built-in defaults is in use: no module was named, `configure` was not called."""
+        """Whether only the built-in defaults are in use: no module was named, `configure` was not called."""
         self._load_values()
         return bool(self.__dict__["_is_built_in"])
 
@@ -115,49 +115,49 @@ class Settings:
         return self.__dict__["_values"] is not None
 
     def load(self, module: str | None = None) -> None:
-        """Load *module*, else the one that TORNGAS_APP_SETTINGS names, else the built-in defaults.
+        """Load *module*, else the one in TORNGAS_APP_SETTINGS, else the built-in defaults.
 
-        What was loaded or configured before is replaced.
+        Earlier values are replaced.
 
         Raises:
-            ConfigError: The module is named but cannot be imported; its cause is in the message.
+            ConfigError: The module cannot be imported; the message has the cause.
         """
         source = module or os.environ.get(ENVIRONMENT_NAME) or None
         self._install(load_settings(source), source)
         self.__dict__["_is_built_in"] = source is None
 
     def configure(self, **values: Any) -> None:
-        """Use the built-in defaults with *values* over them, in place of any module; for scripts and tests.
+        """Use the built-in defaults with *values* over them, instead of a module; for scripts and tests.
 
-        The merge rules of a settings module hold. A second call starts from the defaults again.
+        *values* are merged as those of a settings module. A second call starts from the defaults again.
         """
         self._install(_merge(_defaults(), values), None)
         self.__dict__["_is_built_in"] = False
 
     def amend(self, **values: Any) -> None:
-        """Lay *values* over what is loaded, for good: what the command line decides.
+        """Override the loaded values with *values* permanently; used for the command line's options.
 
-        SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are completed from their present values.
+        SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are completed from their current values.
         """
         self._install(_merge(self._load_values(), values), self.source)
 
     def override(self, **values: Any) -> "SettingsOverride":
-        """Return a context manager in which *values* hold, for this context and the tasks it starts.
+        """Return a context manager that sets *values* for this context and the tasks it starts.
 
-        Other tasks see nothing of it. SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are
-        completed from their present values, so `override(SESSION={'expires': 60})` keeps the rest. The
-        override ends for everybody when its `with` ends.
+        Other tasks are not affected. SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are
+        completed from their current values, so `override(SESSION={'expires': 60})` keeps the rest. When the `with`
+        block ends, the override ends in every task.
         """
         return SettingsOverride(self, values)
 
     def reset(self) -> None:
-        """Forget what was loaded or configured; the next read loads again. Overrides go on."""
+        """Discard the loaded or configured values; the next read loads again. Overrides stay."""
         with self._lock:
             self._clear()
             self.__dict__.update(source=None, _values=None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every setting that this context sees, as a new dict."""
+        """Return every setting visible in this context, as a new dict."""
         return {name: getattr(self, name) for name in self._visible()}
 
     def _install(self, values: dict[str, Any], source: str | None) -> None:
@@ -204,11 +204,11 @@ class Settings:
 
 
 class SettingsOverride:
-    """Values that hold inside one `with` block; made by `Settings.override`.
+    """Values for one `with` block; created by `Settings.override`.
 
     Raises:
-        ConfigError: When it is made: a name is not upper-case.
-        RuntimeError: When it is entered: it is in force already.
+        ConfigError: On creation: a name is not upper-case.
+        RuntimeError: On entry: it is already active.
     """
 
     __slots__ = ("_settings", "_token", "_wanted", "is_active", "values")
@@ -241,7 +241,7 @@ class SettingsOverride:
         assert self._token is not None
         try:
             _layers.reset(self._token)
-        except ValueError:  # left in another context than it was entered in: the layer is off all the same
+        except ValueError:  # left in another context than it was entered in: remove the layer from this one
             _layers.set(tuple(layer for layer in _layers.get() if layer is not self))
 
 
@@ -252,10 +252,10 @@ settings = Settings()
 
 
 def load_settings(module: str | None) -> dict[str, Any]:
-    """Return the defaults with the upper-case names of *module* over them.
+    """Return the defaults overridden by the upper-case names of *module*.
 
     Args:
-        module: Dotted name, or None for the defaults alone.
+        module: Dotted name, or None for only the defaults.
 
     Raises:
         ConfigError: *module* cannot be imported.
@@ -272,7 +272,7 @@ def load_settings(module: str | None) -> dict[str, Any]:
                 code="TGA101",
             ) from exc
         raise _not_imported(module, exc, f"{exc}. {install_hint(exc, module)}".rstrip()) from exc
-    except Exception as exc:  # the project's own code runs here
+    except Exception as exc:  # importing runs the project's own code
         raise _not_imported(module, exc, f"{type(exc).__name__}: {exc}") from exc
     return _merge(_defaults(), _names_of(found))
 
@@ -292,7 +292,7 @@ def _names_of(module: object) -> dict[str, object]:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, object]) -> dict[str, Any]:
-    """*above* over *below*; a completed name that is no dict is left for the checks to report."""
+    """Return *below* overridden by *above*; a completed name that is not a dict is left for the checks to report."""
     merged = dict(below)
     for name, value in above.items():
         if name in COMPLETED_NAMES and isinstance(value, dict) and isinstance(below.get(name), dict):
@@ -303,7 +303,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, object]) -> dict[str, A
 
 
 def _frozen(value: Any, path: str) -> object:
-    """*value* with sections in place of dicts; containers are copied, so no caller shares them."""
+    """Return *value* with sections in place of dicts; containers are copied, so that callers do not share them."""
     if is_dict(value):
         return Section(value, path)
     if type(value) in (list, tuple):

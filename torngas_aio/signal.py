@@ -23,16 +23,16 @@ __all__ = [
 ]
 
 call_started = Signal(providing_args=["request"])
-"""A request's headers are in, no route is matched yet."""
+"""A request's headers have arrived; no route is matched yet."""
 
 handler_started = Signal(providing_args=["handler"])
-"""A route is matched, its method has not run."""
+"""A route is matched; its method has not run."""
 
 handler_render = Signal(providing_args=["handler", "template_name", "namespace"])
 """A template is about to be rendered; `namespace` holds its arguments."""
 
 handler_response = Signal(providing_args=["handler", "chunk"])
-"""The response is about to leave; `chunk` is the list of its body parts."""
+"""The response is about to be sent; `chunk` is the list of its body parts."""
 
 call_finished = Signal(providing_args=["handler"])
 """The response was sent."""

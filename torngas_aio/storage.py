@@ -1,8 +1,8 @@
-"""A dictionary whose keys are attributes too: what database rows and parsed forms are handed out as.
+"""A dictionary whose keys are also attributes; the type of database rows and parsed forms.
 
     row.name == row["name"]      a missing key: AttributeError as an attribute, KeyError as a key
 
-A key that is also a method of `dict`, such as `items`, is reached as a key only.
+A key with the name of a `dict` method, such as `items`, is accessible as a key only.
 """
 
 import sys
@@ -17,9 +17,9 @@ __all__ = ["Storage", "storage", "storify"]
 
 
 class Storage(dict[str, Any]):
-    """A `dict` that is read, set and deleted by attribute as well.
+    """A `dict` whose keys can also be read, set and deleted as attributes.
 
-    It copies, compares, pickles and dumps to JSON as the dictionary it is.
+    It is copied, compared, pickled and encoded as JSON like a dictionary.
     """
 
     __slots__ = ()
@@ -47,13 +47,13 @@ class Storage(dict[str, Any]):
 
 
 storage = Storage
-"""The second name of `Storage` in torngas 1.8."""
+"""The lower-case name of `Storage` in torngas 1.8."""
 
 
 def storify(mapping: Mapping[str, object], *requireds: str, **defaults: object) -> Storage:
     """Return *mapping* as a `Storage` with every required key and every default in it.
 
-    A list, as a form field sent twice gives, becomes its last item, unless that key's default is a list:
+    A list, the value of a form field sent twice, is replaced by its last item, unless that key's default is a list:
     then a single value becomes a list of one.
 
     Raises:
@@ -80,7 +80,7 @@ def _single(value: object) -> object:
 
 
 class _CallableModule(types.ModuleType):
-    """The type of this module: `from torngas_aio import storage` gave the class in torngas 1.8, so it can be called."""
+    """The type of this module: callable, because `from torngas_aio import storage` was the class in torngas 1.8."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Storage:
         return Storage(*args, **kwargs)

@@ -7,8 +7,8 @@
             include(r"/user", "myapp.url_user.URLS", "user"),      names become user-...
         )
 
-What comes out are Tornado's `URLSpec`s. Handlers given as dotted text are imported when the table is made. Begin
-with `Url`; `load_app_urls` gathers the tables of all apps, and every fault in them.
+The results are Tornado's `URLSpec`s. Handlers given as dotted text are imported when the table is created. Start
+with `Url`; `load_app_urls` collects the tables of all apps, and every fault in them.
 """
 
 import contextlib
@@ -40,13 +40,13 @@ _FLAG_LETTERS = {re.ASCII: "a", re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL
 
 
 class UrlSpec(URLSpec):
-    """A Tornado `URLSpec` that knows where it was written.
+    """A Tornado `URLSpec` with the place of its declaration.
 
     Attributes:
-        repr_pattern: The pattern as it was written, what `include` put before it included.
+        repr_pattern: The declared pattern, including the prefixes of `include`.
         place: File and line, such as `myapp/urls.py:7`.
-        faults: Why it cannot work; filled only while `load_app_urls` gathers, which then refuses the table.
-        notes: What `torngas-aio check` says about it, one sentence each.
+        faults: Why it is invalid; only filled while `load_app_urls` collects, which then refuses the table.
+        notes: Sentences about it for `torngas-aio check`.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class UrlSpec(URLSpec):
 
 
 class Url:
-    """Makes the rules of one table.
+    """A factory for the rules of one table.
 
     Args:
-        prefix: The package that dotted handlers are found under; None for full dotted names.
-        overall_kwargs: Every handler of the table finds these in `self._url_kwargs`.
+        prefix: The package of dotted handlers; None for full dotted names.
+        overall_kwargs: Included in `self._url_kwargs` of every handler of the table.
     """
 
     def __init__(self, prefix: str | None = None, **overall_kwargs: object) -> None:
@@ -92,22 +92,22 @@ class Url:
         Args:
             pattern: A regular expression for the whole path; `$` is added to text that lacks it.
             handler: A handler class, or dotted text under the table's prefix.
-            kwargs: Added to the overall ones and stronger than they.
-            name: What `reverse_url` calls it.
+            kwargs: Added to the overall ones, over which they take precedence.
+            name: For `reverse_url`.
 
-        Raises:
-            UrlError: The pattern is no regular expression, or no handler is found under that name.
+            Raises:
+                UrlError: The pattern is not a regular expression, or no handler is found under that name.
         """
         place = _caller()
         faults = _pattern_faults(pattern, place)
-        with _noting(faults):
-            handler = self._found(handler, place)
+        with _collecting(faults):
+            handler = self._import_handler(handler, place)
         if faults:
             _refuse(faults)
             return _faulty(name, place, faults)
         return UrlSpec(pattern, handler, {**self.overall_kwargs, **(kwargs or {})}, name, place=place)
 
-    def _found(self, handler: object, place: str) -> object:
+    def _import_handler(self, handler: object, place: str) -> object:
         if not isinstance(handler, str):
             return handler
         path = f"{self.prefix}.{handler}" if self.prefix else handler
@@ -118,7 +118,7 @@ class Url:
 
 
 def route(*specs: object) -> list[Rule]:
-    """Return *specs* as one flat list; lists, such as `include` returns, are opened up.
+    """Return *specs* as one flat list; nested lists, such as those of `include`, are flattened.
 
     Raises:
         UrlError: Two rules have the same name.
@@ -132,23 +132,23 @@ def include(pattern: str, handlers: str | Iterable[object], prefix_name: str | N
     """Return the rules of *handlers*, each under *pattern* and named `prefix_name-name`.
 
     Args:
-        pattern: Put before each pattern, as a regular expression; its groups become arguments of every handler. Where
+        pattern: Put before each pattern, as a regular expression; its groups become arguments of every handler. If
             *pattern* does not end with a slash and an included one begins with a letter, a digit, `_` or a group of
-            such, a slash is put between them: `include("/user", [("list", ...)])` is `/user/list`. `''`, `$`, `/?`,
-            `\\.json` and `(?:...)` are appended as they are.
+            these, a slash is inserted: `include("/user", [("list", ...)])` is `/user/list`. `''`, `$`, `/?`,
+            `\\.json` and `(?:...)` are appended unchanged.
         handlers: A list of rules, or dotted text that names one.
-        prefix_name: Put before each name; None leaves names as they are.
+        prefix_name: Put before each name; None leaves names unchanged.
 
     Raises:
-        UrlError: The list does not exist, or a rule cannot stand under *pattern*.
+        UrlError: The list does not exist, or a rule cannot be placed under *pattern*.
     """
     place = _caller()
     faults: list[str] = []
     rules: list[Rule] = []
-    with _noting(faults):
+    with _collecting(faults):
         for rule in _flat(_table(handlers, place)):
-            with _noting(faults):
-                rules.append(_under(pattern, rule, prefix_name, place))
+            with _collecting(faults):
+                rules.append(_add_prefix(pattern, rule, prefix_name, place))
     if faults:
         _refuse(faults)
         rules.append(_faulty(None, place, faults))
@@ -161,7 +161,7 @@ def load_app_urls(installed_apps: object) -> list[Rule]:
     Each app is a package with a module `urls` that holds a list `urls` (or `URLS`).
 
     Raises:
-        UrlError: Lists every missing app, module, list and handler, every bad pattern and every name used twice.
+        UrlError: Lists every missing app, module, list and handler, every bad pattern and every duplicate name.
     """
     if isinstance(installed_apps, str) or not is_iterable(installed_apps):
         comma = f"; a tuple of one wants a comma: ({installed_apps!r},)" if isinstance(installed_apps, str) else ""
@@ -172,7 +172,7 @@ def load_app_urls(installed_apps: object) -> list[Rule]:
     token = _is_gathering.set(True)
     try:
         for app in installed_apps:
-            with _noting(faults):
+            with _collecting(faults):
                 rules.extend(_app_rules(app))
     finally:
         _is_gathering.reset(token)
@@ -204,7 +204,7 @@ def _table(handlers: str | Iterable[object], place: str) -> Iterable[object]:
 
 
 def _flat(specs: Iterable[object]) -> Iterator[Rule]:
-    """Rules and tuples of rules' arguments, as rules; lists of them opened up, at any depth."""
+    """Yield *specs*, rules or tuples of a rule's arguments, as rules; lists of them are flattened at any depth."""
     for spec in specs:
         if isinstance(spec, Rule):
             yield spec
@@ -215,7 +215,7 @@ def _flat(specs: Iterable[object]) -> Iterator[Rule]:
 
 
 def _opened(spec: Sequence[Any]) -> Iterator[Rule]:
-    """The rule whose arguments *spec* holds, else the rules in it."""
+    """Yield the rule with the arguments in *spec*, else the rules in it."""
     first: object = spec[0] if spec else None
     if isinstance(first, str | re.Pattern):
         UrlError.gather(_pattern_faults(spec[0], _caller()))
@@ -226,8 +226,8 @@ def _opened(spec: Sequence[Any]) -> Iterator[Rule]:
         yield from _flat(spec)
 
 
-def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rule:
-    """*rule* with *opening* before its pattern."""
+def _add_prefix(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rule:
+    """Return *rule* with *opening* before its pattern."""
     if getattr(rule, "faults", ()):
         return rule
     name = f"{prefix_name}-{rule.name}" if prefix_name and rule.name else rule.name
@@ -239,13 +239,13 @@ def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rul
         make = type(rule) if isinstance(rule, UrlSpec) else UrlSpec
         return make(re.compile(pattern), rule.target, rule.target_kwargs, name, place=own_place, notes=notes)
     if is_list_or_tuple(rule.target):
-        inner = [_under(opening, each, prefix_name, place) for each in _flat(rule.target)]
+        inner = [_add_prefix(opening, each, prefix_name, place) for each in _flat(rule.target)]
         return Rule(rule.matcher, inner, rule.target_kwargs, name)
     raise UrlError(f"{place}: {rule!r} has no pattern that could stand under {opening!r}. Put it beside the include().")
 
 
 def _joined(opening: str, regex: re.Pattern[str], place: str) -> tuple[str, Sequence[str]]:
-    """*opening* and the pattern of *regex* as one pattern; and a sentence if a slash was put between them."""
+    """Return *opening* and the pattern of *regex* as one pattern, and a sentence if a slash was inserted."""
     if opening.endswith("$") and not opening.endswith(r"\$"):
         raise UrlError(f"{place}: include({opening!r}, ...): nothing can follow a `$`. Leave it out.", code="TGA202")
     text = _GLOBAL_FLAGS.sub("", regex.pattern, count=1) if regex.pattern.startswith("(?") else regex.pattern
@@ -270,7 +270,7 @@ def _joined(opening: str, regex: re.Pattern[str], place: str) -> tuple[str, Sequ
 
 
 def _has_open_branches(pattern: str) -> bool:
-    """Whether a `|` stands outside of all groups."""
+    """Return whether there is a `|` outside of all groups."""
     bare = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", pattern, flags=re.DOTALL)
     depth = 0
     for character in bare:
@@ -315,23 +315,23 @@ def _imported(path: str, where: str, mend: str) -> object:
         return import_object(path)
     except UrlError:
         raise
-    except Exception as exc:  # the project's own code runs here, and may raise anything
+    except Exception as exc:  # importing runs the project's own code, which may raise anything
         raise UrlError(import_fault(exc, where, path, mend)) from exc
 
 
 def _faulty(name: str | None, place: str, faults: Sequence[str]) -> UrlSpec:
-    """What stands in for a rule that cannot be made, until `load_app_urls` has seen all of them."""
+    """Return a placeholder for an invalid rule, until `load_app_urls` has collected all faults."""
     return UrlSpec("", None, None, name, place=place, faults=faults)
 
 
 def _refuse(faults: Sequence[str]) -> None:
-    """Raise *faults* here, unless `load_app_urls` is at work, which raises all of them at its end."""
+    """Raise *faults*, unless `load_app_urls` is running, which raises all of them at its end."""
     if not _is_gathering.get():
         UrlError.gather(faults)
 
 
 @contextlib.contextmanager
-def _noting(faults: list[str]) -> Generator[None]:
+def _collecting(faults: list[str]) -> Generator[None]:
     try:
         yield
     except UrlError as exc:
@@ -339,7 +339,7 @@ def _noting(faults: list[str]) -> Generator[None]:
 
 
 def _caller() -> str:
-    """File and line of the code outside of this module that is being served."""
+    """Return file and line of the code outside of this module that called it."""
     frame = frame_above(0)
     while frame.f_code.co_filename == __file__ and frame.f_back is not None:
         frame = frame.f_back
