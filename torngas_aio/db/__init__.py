@@ -1,10 +1,10 @@
 """Databases: `dbalchemy`, the routed SQLAlchemy layer, and `basedb`, a small one without models.
 
 dbalchemy/  basedb/   the two layers
-_connections.py       deadlines of statements, idle connections that the server has closed, what errors mean
-_outage.py            whether a server answers and takes writes, found out by a probe in the background
+_connections.py       deadlines of statements, detection of closed idle connections, classification of errors
+_outage.py            background probes that find out whether a server answers and accepts writes
 
-`session_with_changes` tells whether the code that runs has changes that are not committed; `Sending` waits for that.
+`session_with_changes` finds uncommitted changes of the current context; `Sending` runs after their commit.
 """
 
 import sys
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 table_makers: list[Callable[[str], object]] = []
-"""What adds tables of our own to the metadata of a connection, by its name: those of jobs, where a project has jobs."""
+"""Functions by name that add the package's own tables to a connection's metadata, such as the outbox of jobs."""
 
 StatementListener = Callable[[str, str, Sequence[object], float, BaseException | None], None]
-"""Gets the address of the database, a statement, its values, its start by `time.perf_counter()`, and what it raised."""
+"""Receives the database's address, the statement, its values, its start by `time.perf_counter()`, and its error."""
 
 statement_listeners: list[StatementListener] = []
-"""Called after each statement of `basedb`, within its task; what SQLAlchemy runs, it tells by events of its own."""
+"""Called after each statement of `basedb`, in its task; for SQLAlchemy's statements, use SQLAlchemy's events."""
 
 
 class _Driver(Protocol):
@@ -42,7 +42,7 @@ class _Driver(Protocol):
 
 @contextmanager
 def told_statement(driver: _Driver, sql: str, values: Sequence[object]) -> Generator[None]:
-    """Tell `statement_listeners` of the statement that the block runs; a reader that has had enough is no error."""
+    """Notify `statement_listeners` of the statement that the block runs; closing a stream early is not an error."""
     started, error = perf_counter(), None
     try:
         yield
@@ -55,11 +55,11 @@ def told_statement(driver: _Driver, sql: str, values: Sequence[object]) -> Gener
 
 
 class Sending:
-    """The sending of a job or a message after a commit, which no cancellation of the request cuts off.
+    """The sending of a job or message after a commit; cancelling the request does not interrupt it.
 
     Args:
-        what: What logs call it, such as "sending a message".
-        send: Sends it, and bounds its own time.
+        what: Its name in logs, such as "sending a message".
+        send: Sends the job or message, within its own timeout.
     """
 
     def __init__(self, what: str, send: Callable[[], Coroutine[object, None, None]]) -> None:
@@ -74,14 +74,14 @@ class Sending:
 
 
 async def close_sessions() -> None:
-    """Roll back what the current request has open, and give its connections back; its sessions can be used again."""
+    """Roll back the current request's open transactions and return its connections; its sessions stay usable."""
     registry = _registry()
     if registry is not None:
         await registry.close_sessions()
 
 
 def session_with_changes() -> Any:
-    """Return the database session of this context whose transaction has changes; None where there is none."""
+    """Return the database session of this context that has uncommitted changes; None without one."""
     registry = _registry()
     sessions = () if registry is None else registry.open_sessions()
     return next((each for each in sessions if each.has_changes), None)
@@ -101,5 +101,5 @@ def turn_to_master() -> bool:
 
 
 def _registry() -> Any:
-    """Return the module of the sessions; None where SQLAlchemy was not imported, so that there is no session."""
+    """Return the module of the sessions; None if it was not imported, because then there is no session."""
     return sys.modules.get("torngas_aio.db.dbalchemy.registry")

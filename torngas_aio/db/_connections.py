@@ -1,12 +1,12 @@
-"""Connections of both layers: how long a statement may take, whether an idle one has ended, what its errors mean.
+"""Connections of both layers: deadlines of statements, detection of closed idle connections, classification of errors.
 
     session_scope(timeout=None)  ─┐
-    migrations, create_db         ┴─► limited(None): no deadline in the block      DDL: none anywhere
+    migrations, create_db         ┴─► limited(None): no deadline in the block      DDL: never a deadline
     "Access denied ..."  1045  ──────► The server refuses this user or password: correct them in the settings.
 
-A server says goodbye, or closes, while no task reads. Until the loop has read that, the driver takes the connection for
-a good one, and the next statement fails although it was never sent: `has_unread` sees it without asking the server.
-`only_reads` tells whether a statement can be sent again.
+A server may close a connection while it is idle. Until the event loop has read the end of stream, the driver considers
+the connection open, and the next statement fails without having been sent. `has_unread` detects this without a round
+trip. `only_reads` decides whether a statement can be repeated.
 """
 
 import re
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 STATEMENT_SECONDS = 30.0
-"""How long a statement may go unanswered, where the settings do not say."""
+"""Default deadline of a statement, in seconds."""
 
 _limit: ContextVar[float | None] = ContextVar("torngas_aio_db_deadline")
 
@@ -44,14 +44,14 @@ _LONG = re.compile(
 
 
 def deadline_of(statement: str, default: float | None) -> float | None:
-    """Return the seconds that *statement* has; None without a limit: DDL, and whatever a block exempts."""
+    """Return the deadline of *statement* in seconds; None (no limit) for DDL and in blocks of `limited(None)`."""
     seconds = _limit.get(default)
     return None if seconds is None or _LONG.match(statement) else seconds
 
 
 @contextmanager
 def limited(seconds: float | None) -> Generator[None]:
-    """Give the statements of this block *seconds* each; None: as long as they take."""
+    """Set the deadline of each statement in this block to *seconds*; None: no limit."""
     token = _limit.set(seconds)
     try:
         yield
@@ -80,7 +80,7 @@ trunc truncate ts_rank typeof ucase unhex unicode unix_timestamp unnest upper us
 var_pop var_samp variance version week weekday weekofyear year yearweek
 """
 PURE_FUNCTIONS = frozenset(_PURE_NAMES.split())
-"""Functions that only compute. Any other may be a stored one, which may write."""
+"""SQL functions without side effects. Any other may be a stored function that writes."""
 
 _KEYWORD_NAMES = """
 all and any array as between by cast except exists filter from in intersect not on or over select some then union
@@ -93,19 +93,19 @@ _CALLED = re.compile(r"(\.?[^\s.,()=<>+*/%|!~-]+)\s*\(")
 
 
 def only_reads(statement: str) -> bool:
-    """Return whether *statement* is a SELECT that changes nothing, and so can be sent again; False where in doubt."""
+    """Return whether *statement* is a SELECT without side effects, which can be repeated; False if uncertain."""
     if not _SELECT.match(statement) or _INTO.search(statement) or ";" in statement.rstrip().rstrip(";"):
         return False
     return all(name.lower() in _HARMLESS for name in _CALLED.findall(statement))
 
 
 def has_unread(transport: Any) -> bool:
-    """Whether something has come over an idle connection that the loop has not read yet: mostly its end.
+    """Return whether an idle connection has data that the loop has not read yet, usually the end of stream.
 
-    Takes about 2 us. A connection for which this is true must be pinged before it is used.
+    Takes about 2 us. If True, the connection must be pinged before it is used.
 
     Args:
-        transport: The connection's asyncio transport; None, or a closed one, counts as having ended.
+        transport: The connection's asyncio transport; None or a closed one returns True.
     """
     socket = None if transport is None or transport.is_closing() else transport.get_extra_info("socket")
     if socket is None:
@@ -156,7 +156,7 @@ _GIVEN_UP = frozenset({1317, 1969, 3024, "57014"})  # KILL QUERY, max_statement_
 
 
 def advice_on(error: BaseException) -> str:
-    """Return a sentence on what *error* of opening a connection means and how to mend it."""
+    """Return a sentence that explains *error*, raised on opening a connection, and its fix."""
     for code in codes_of(error):
         if code in _ADVICE:
             return _ADVICE[code]
@@ -164,22 +164,22 @@ def advice_on(error: BaseException) -> str:
 
 
 def is_forbidden(error: BaseException) -> bool:
-    """Whether *error* says that the user lacks a privilege, or that the server does not know what was asked."""
+    """Return whether *error* means a missing privilege, or a statement or object unknown to the server."""
     return any(code in _FORBIDDEN for code in codes_of(error))
 
 
 def is_given_up(error: BaseException) -> bool:
-    """Whether *error* says that the server has ended the statement: by a limit of its own, or an operator's word."""
+    """Return whether *error* means that the server ended the statement: by its own time limit, or by an operator."""
     return any(code in _GIVEN_UP for code in codes_of(error))
 
 
 def said_by(error: BaseException) -> str:
-    """Return what the driver said, without the statement and its parameters, and without passwords."""
+    """Return the driver's message, without the statement, its parameters, and passwords."""
     return mask_urls(f"{type(error).__name__}: {' '.join(str(arg) for arg in error.args)}")
 
 
 def codes_of(error: BaseException) -> Iterator[int | str]:
-    """Yield the codes of *error* and its causes: MySQL's number is the first argument, the others' an attribute."""
+    """Yield the codes of *error* and its causes: the first argument for MySQL, an attribute for the others."""
     cause: BaseException | None = error
     while cause is not None:
         codes = *cause.args[:1], getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorname", None)

@@ -1,15 +1,15 @@
-"""Whether one server answers, and a master takes writes: found by a probe, which goes on until the server is back.
+"""The availability of one server, and whether a master accepts writes; probes repeat until the server is back.
 
     a statement, or opening a connection,
-    has waited for SUSPECT_SECONDS ──► probe ── no answer within PROBE_SECONDS ──► is_down: callers are refused at once
-    a write was refused ─────────────►   │  ▲─ takes no writes ──────────────────► is_read_only: writes are 503
+    has waited for SUSPECT_SECONDS ──► probe ── no answer within PROBE_SECONDS ──► is_down: calls fail at once
+    a write was refused ─────────────►   │  ▲─ accepts no writes ────────────────► is_read_only: writes are 503
                                          │  │                                        │
                      answers, or refuses ┘  └──────────── again every PROBE_SECONDS ─┘
 
-A probe is a connection of its own, for which the host's name is resolved again. A server that refuses connections at
-once is only told in the log: each caller hears of that by itself, and of the server's return, too. Callers wait
-for a probe after a refused write only, which they must tell from a fault of their own: 1290 also comes from INTO
-OUTFILE, 25006 from a transaction that was begun as READ ONLY.
+Each probe opens a new connection and resolves the host name again. A server that refuses connections is only logged,
+because each caller gets that error immediately and notices the server's return. Callers wait for a probe only after a
+refused write, to distinguish it from an error of the statement: 1290 is also raised by INTO OUTFILE, 25006 by a
+transaction that was begun as READ ONLY.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ __all__ = [
 logger = logging.getLogger("torngas_aio.db")
 
 SUSPECT_SECONDS = 0.4
-"""How long a statement, or opening a connection, may take before the server is probed beside it."""
+"""Seconds that a statement, or opening a connection, may take before the server is probed concurrently."""
 
 PROBE_SECONDS = 0.4
-"""How long one probe may take; also the pause between two probes of a server that is down."""
+"""Timeout of one probe, in seconds; also the pause between two probes of a server that is down."""
 
 
 class _State(enum.Enum):
-    """A server's, and what the log says when it has come to it."""
+    """The state of a server; the value is the log message on entering it."""
 
     UP = "is back."
     DOWN = f"is down: no answer within {PROBE_SECONDS:g} s."
@@ -58,17 +58,17 @@ _OUT_OF_REACH = {_State.DOWN, _State.REFUSED}
 
 
 class Outage:
-    """The state of one server, within one loop.
+    """The state of one server, in one event loop.
 
     Args:
-        label: The server, for messages.
-        probe: Opens a connection of its own and closes it; returns whether the server takes the writes that it is
-            there for; raises, or is cancelled after `PROBE_SECONDS`.
+        label: The server's name in messages.
+        probe: Opens and closes a new connection; returns whether the server accepts the writes that it should, or
+            raises; cancelled after `PROBE_SECONDS`.
         drop: Closes the pool's idle connections.
 
     Attributes:
-        stale_before: Connections that were opened before, by the monotonic clock, are replaced: there was an outage, or
-            another server has the name now.
+        stale_before: A time of the monotonic clock. Connections opened before it are replaced, because of an outage,
+            or because another server has the name now.
     """
 
     def __init__(
@@ -90,16 +90,16 @@ class Outage:
 
     @property
     def is_down(self) -> bool:
-        """Whether the last probe had no answer."""
+        """Whether the last probe got no answer."""
         return self._state is _State.DOWN
 
     @property
     def is_read_only(self) -> bool:
-        """Whether this is a master that took no writes when it was last asked."""
+        """Whether this is a master that accepted no writes at the last probe."""
         return self._state is _State.READ_ONLY
 
     def check(self) -> None:
-        """Do nothing while the server is up.
+        """Raise if the server is down.
 
         Raises:
             DatabaseUnavailable: It is down.
@@ -107,16 +107,16 @@ class Outage:
         if self.is_down:
             seconds = monotonic() - self._began_at
             raise DatabaseUnavailable(
-                f"{self.label} is down: it has not answered for {seconds:.1f} s. It is tried again by itself. "
+                f"{self.label} is down: it has not answered for {seconds:.1f} s. It is probed automatically. "
                 "Is the server running and in reach?"
             )
 
     async def watched(self, connecting: Awaitable[object]) -> object:
-        """Await *connecting*, which opens a connection; one that takes long has the server probed meanwhile.
+        """Await *connecting*, which opens a connection; if it takes long, probe the server meanwhile.
 
         Raises:
-            DatabaseUnavailable: The server was found to be down; nothing was asked of it yet.
-            Exception: What *connecting* raises.
+            DatabaseUnavailable: The probe found the server down; nothing was sent to it yet.
+            Exception: Any error of *connecting*.
         """
         number = self.begin()
         limit = asyncio.timeout(None)
@@ -139,7 +139,7 @@ class Outage:
             self.end(number)
 
     def begin(self) -> int:
-        """Note that an exchange with the server begins; return its number, for `end`. Takes less than 1 us."""
+        """Register the start of an exchange with the server; return its number, for `end`. Takes less than 1 us."""
         number = next(self._numbers)
         self._waiting[number] = monotonic()
         if self._timer is None:
@@ -147,44 +147,44 @@ class Outage:
         return number
 
     def end(self, number: int) -> None:
-        """Note that an exchange has ended, in whatever way."""
+        """Register the end of an exchange, successful or not."""
         self._waiting.pop(number, None)
 
     def suspect(self) -> None:
-        """Have the server probed now; nothing happens while a probe is under way."""
+        """Start a probe now; no effect while one is running."""
         if not self._probing.is_running:
             self._asked = asyncio.Event()
             self._probing.start(self._run)
 
     async def refuses_writes(self, own: Callable[[], Awaitable[bool]]) -> bool:
-        """Return whether a write was refused because the master is lost, rather than by a fault of the statement.
+        """Return whether a write was refused because the master is lost, not because of the statement.
 
-        A new connection is asked; those who come meanwhile wait for the same answer.
+        This opens a new connection to ask the server; concurrent callers share the result.
 
         Args:
-            own: Asks the server of the connection on which the write was refused, which may be another one.
+            own: Asks on the connection on which the write was refused; it may lead to a different server.
         """
         if not self.is_read_only:
             self.suspect()
             await self._asked.wait()
         if self._state is not _State.UP:
             return True
-        with suppress(Exception):  # it is lost, too
+        with suppress(Exception):  # that connection is lost as well
             if await own():
                 return False
-        logger.warning("%s is now another server: connections to the one before are replaced.", self.label)
+        logger.warning("%s is now another server: connections to the former one are replaced.", self.label)
         await self._replace_connections()
         return True
 
     def unavailable(self) -> DatabaseUnavailable:
-        """Return what to raise for a write that was refused because the master is lost."""
+        """Return the exception for a write that was refused because the master is lost."""
         return DatabaseUnavailable(
-            f"{self.label} is read-only; nothing was written. It is asked again by itself, and so is the server that "
-            "its name then stands for: writes go on with the first that takes them."
+            f"{self.label} is read-only; nothing was written. The server, and any other that gets its host name, is "
+            "probed automatically: writes resume with the first that accepts them."
         )
 
     async def aclose(self) -> None:
-        """End the probing. Twice is harmless."""
+        """Stop probing. Calling it twice is harmless."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -192,7 +192,7 @@ class Outage:
         self._state = _State.UP
 
     def _look(self) -> None:
-        """Suspect the server if the exchange that began first has waited for long."""
+        """Suspect the server if its oldest exchange has waited too long."""
         self._timer = None
         started = next(iter(self._waiting.values()), None)
         if started is None:
@@ -200,7 +200,7 @@ class Outage:
         self._timer = asyncio.get_running_loop().call_later(SUSPECT_SECONDS / 2, self._look)
         now = monotonic()
         if now - started >= SUSPECT_SECONDS and now >= self._trusted_until:
-            self._trusted_until = now + now - started  # a statement that works for long is asked about ever more rarely
+            self._trusted_until = now + now - started  # probes during one long statement become increasingly rare
             self.suspect()
 
     async def _run(self) -> None:
@@ -219,18 +219,18 @@ class Outage:
         try:
             async with limit:
                 return _State.UP if await self._probe() else _State.READ_ONLY
-        except Exception as exc:  # noqa: BLE001  # callers hear of it by themselves
+        except Exception as exc:  # noqa: BLE001  # callers get the error themselves
             if limit.expired():
                 return _State.DOWN
             if _is_refusal(exc) and not self.is_read_only:
                 return _State.REFUSED
-        return _State.READ_ONLY if self.is_read_only else _State.UP  # a master is back when it takes writes
+        return _State.READ_ONLY if self.is_read_only else _State.UP  # a master is back once it accepts writes
 
     async def _enter(self, state: _State) -> None:
         before, self._state = self._state, state
         if state is before:
             return
-        if not {before, state} <= _OUT_OF_REACH:  # down one way or the other is told once
+        if not {before, state} <= _OUT_OF_REACH:  # a change between DOWN and REFUSED is not logged again
             logger.warning("%s %s", self.label, state.value)
         if _State.READ_ONLY in {before, state}:
             await self._replace_connections()
@@ -247,33 +247,33 @@ class Outage:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether nothing listens at the server's address, as opposed to a server that turned the client away."""
+    """Return whether nothing listens at the server's address, as opposed to a server that rejected the client."""
     return any(isinstance(each, OSError) for each in (error, error.__cause__, error.__context__))
 
 
 _REFUSALS = frozenset({1290, 1836, "25006"})
 
 MYSQL_QUESTION = "SELECT @@global.read_only, @@global.innodb_read_only"
-"""Its row is for `mysql_takes_writes`."""
+"""The query whose row `mysql_takes_writes` evaluates."""
 
 _POSTGRES_QUESTION = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether *error* may mean that the server takes no writes."""
+    """Return whether *error* may mean that the server accepts no writes."""
     return error is not None and any(code in _REFUSALS for code in codes_of(error))
 
 
 def mysql_takes_writes(row: Iterable[object]) -> bool:
-    """Whether the row of `MYSQL_QUESTION` is that of a server which takes writes."""
+    """Return whether *row*, the result of `MYSQL_QUESTION`, is that of a server that accepts writes."""
     return all(str(value).upper() in {"0", "OFF"} for value in row)  # MariaDB 12: OFF, ON, NO_LOCK
 
 
 async def postgres_takes_writes(connection: Any) -> bool:
-    """Ask the server of an asyncpg *connection*.
+    """Return whether the server of an asyncpg *connection* accepts writes.
 
-    In a transaction, which a refused statement has broken off, nothing can be asked: then the answer is what the server
-    has reported of itself, which before PostgreSQL 14 is nothing: True.
+    In a transaction aborted by a refused statement no query can run; then the parameter status that the server has
+    reported is used, or True if it reports none (before PostgreSQL 14).
     """
     if connection.is_in_transaction():
         return bool(getattr(connection.get_settings(), "in_hot_standby", "off") != "on")

@@ -3,8 +3,8 @@
     sql.py             SQLQuery SQLParam SQLLiteral sqlquote sqllist ..., reparam: $name in text   ┐ no I/O
     statements.py      SELECT INSERT UPDATE DELETE for each dialect                                ┘
     opening.py         database(): from a URL or parameters to a Database
-    database.py        Database                  rows.py  what a SELECT gives
-    transaction.py     transactions, savepoints  pool.py  connections of one loop
+    database.py        Database                  rows.py  the rows of a SELECT
+    transaction.py     transactions, savepoints  pool.py  connections of one event loop
     drivers/           sqlite (aiosqlite), mysql (aiomysql), postgres (asyncpg)
 
 Begin with `database`.

@@ -1,10 +1,10 @@
-"""The database as a handler uses it: statements that are awaited, on pooled connections.
+"""The database interface for handlers: awaitable statements on pooled connections.
 
 db = database("postgres://user:pw@host/shop")         or database(dbn="sqlite", db="shop.db")
 posts = await db.select("posts", where="author = $name", vars={"name": name}, order="id DESC", limit=10)
 
-statement ─┬─ in a transaction of this task: its connection
-           └─ else: a connection of this loop's pool, committed by itself
+statement ─┬─ in a transaction of this task: on its connection
+           └─ else: on a connection of this loop's pool, committed automatically
 """
 
 import asyncio
@@ -47,16 +47,16 @@ _Columns = Mapping[str, Any] | None
 
 
 class Database:
-    """One database; each loop that uses it has a pool of its own, closed when its application shuts down.
+    """One database. Each event loop that uses it has its own pool, closed when the loop's application shuts down.
 
-    Errors of statements are those of the driver's library; `IntegrityError` names the one for broken constraints.
+    Statements raise the errors of the driver's library; `IntegrityError` is its error for violated constraints.
 
     Attributes:
-        printing: Whether every statement is logged, at the level INFO.
+        printing: Whether every statement is logged at level INFO.
 
     Raises:
-        PoolExhausted: From any statement: no connection came free within `pool_timeout`.
-        DatabaseUnavailable: From any statement: out of reach, or no answer within `timeout`.
+        PoolExhausted: From any statement: no connection became free within `pool_timeout`.
+        DatabaseUnavailable: From any statement: the server is unreachable, or did not answer within `timeout`.
     """
 
     def __init__(  # noqa: PLR0917  # the pool's settings, given by name
@@ -80,7 +80,7 @@ class Database:
         self._pool_timeout = _number("pool_timeout", pool_timeout)
         self._pool_recycle = _number("pool_recycle", pool_recycle)
         self._timeout = _number("timeout", timeout)
-        # Without a pool each statement opens a connection; that of a database in memory is the database.
+        # Without a pool each statement opens a connection; an in-memory database lives in its one connection.
         self._keeps_idle = str(pooling).lower() not in {"false", "0", "off", "no"} or driver.max_size is not None
         self.printing = False
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
@@ -90,13 +90,13 @@ class Database:
         return f"<Database {self._driver.address}>"
 
     @property
-    def IntegrityError(self) -> tuple[type[Exception], ...]:  # noqa: N802  # stands after `except`, as classes do
-        """What a broken constraint raises: `except db.IntegrityError`."""
+    def IntegrityError(self) -> tuple[type[Exception], ...]:  # noqa: N802  # used after `except`, as a class is
+        """The exceptions for a violated constraint: `except db.IntegrityError`."""
         return self._driver.integrity_errors
 
     @property
     def pool(self) -> Pool:
-        """The running loop's pool, made when first asked for."""
+        """The running loop's pool, created on first use."""
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
@@ -107,13 +107,13 @@ class Database:
         return pool
 
     async def aclose(self) -> None:
-        """Close the running loop's pool; harmless when there is none. The next statement opens a new one."""
+        """Close the running loop's pool; harmless if there is none. The next statement opens a new one."""
         pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             await pool.aclose()
 
     def transaction(self) -> Transaction:
-        """Return a transaction to use with `async with`; inside another one of this task, a savepoint."""
+        """Return a transaction for `async with`; inside another transaction of this task, a savepoint."""
         return Transaction(self.pool, self._timeout, self._current)
 
     @overload
@@ -131,11 +131,11 @@ class Database:
         processed: bool = False,
         _test: bool = False,
     ) -> Statement | SQLQuery:
-        """Run SQL text, with each `$name` bound to its value in *vars*; awaited, it gives `Rows` or a count.
+        """Run SQL text with each `$name` bound to its value in *vars*; awaiting it returns `Rows` or a row count.
 
         Args:
-            processed: The text has no `$name` in it, and a `$` is a `$`.
-            _test: Return the statement, run nothing.
+            processed: The text contains no `$name`; every `$` is literal.
+            _test: Return the statement instead of running it.
         """
         return self._statement(SQLQuery(sql_query) if processed else reparam(sql_query, vars), _test)
 
@@ -183,16 +183,16 @@ class Database:
         *,
         filters: _Columns = None,
     ) -> Statement | SQLQuery:
-        """Select rows; awaited it gives `Rows`, iterated over it fetches some at a time.
+        """Select rows; awaiting it returns `Rows`, `async for` fetches them in batches.
 
         Args:
-            tables: Names, with an alias if need be; a join is an `SQLLiteral`.
+            tables: Names, with an optional alias; write a join as `SQLLiteral`.
             vars: Values of each `$name` in *what* and *where*.
             what: SQL text, or a list of columns.
             where: SQL text, a dict of columns and values, or an id.
-            order: Columns, with ASC or DESC; an expression is an `SQLLiteral`.
-            group: Columns; an expression is an `SQLLiteral`.
-            filters: Columns and the values they must have, beside *where*; may come from a client.
+            order: Columns, with ASC or DESC; write an expression as `SQLLiteral`.
+            group: Columns; write an expression as `SQLLiteral`.
+            filters: Columns and their required values, in addition to *where*; may come from a client.
         """
         where = self._dialect.condition(where, filters, vars)
         statement = self._dialect.select(
@@ -213,10 +213,10 @@ class Database:
         filters: _Columns = None,
         **kwargs: Any,
     ) -> Any:
-        """Select the rows of *table* whose columns have certain values; without any, all rows.
+        """Select the rows of *table* whose columns have the given values; without any values, all rows.
 
         Args:
-            filters: Columns and their values; may come from a client: no name in it is an option, no value SQL.
+            filters: Columns and their values; may come from a client: names are never options, values never SQL.
             kwargs: Further columns; unsafe with `**` and a client's data, which could name *what* or *order*.
         """
         select: Any = self.select  # its overloads go by a literal `_test`
@@ -231,13 +231,13 @@ class Database:
         values: _Columns = None,
         **kwargs: object,
     ) -> Any:
-        """Insert one row; awaited, it gives the id that the database made, None when it made none.
+        """Insert one row; awaiting it returns the generated id, or None if there is none.
 
         Args:
-            seqname: PostgreSQL only: the sequence of the id; None: the column `id`; False: no id is wanted.
-            values: Columns and their values; may come from a client: no name in it is an option, no value SQL.
-            kwargs: Further columns, whose values may be `SQLLiteral`; unsafe with `**` and a client's data. No columns
-                at all: every default.
+            seqname: PostgreSQL only: the sequence of the id; None: the column `id`; False: do not return an id.
+            values: Columns and their values; may come from a client: names are never options, values never SQL.
+            kwargs: Further columns, whose values may be `SQLLiteral`; unsafe with `**` and a client's data. Without
+                any columns, the row gets all defaults.
         """
         statement = self._dialect.insert(tablename, [merged(values, kwargs)])
         return statement if _test else self._insert(statement, seqname)
@@ -249,9 +249,9 @@ class Database:
         seqname: str | Literal[False] | None = None,
         _test: bool = False,
     ) -> Any:
-        """Insert rows that have the same columns, in as few statements as the database takes, all or none.
+        """Insert rows with the same columns, all or none, in as few statements as the database allows.
 
-        Awaited, it gives their ids in order; empty where the database made none.
+        Awaiting it returns the generated ids in order; an empty list if there are none.
         """
         rows = [columns_of(row, "values", is_client=False) for row in values]
         if not rows:
@@ -273,11 +273,11 @@ class Database:
         filters: _Columns = None,
         **kwargs: object,
     ) -> Any:
-        """Set columns in the rows that *where* and *filters* mean; awaited, it gives how many they were.
+        """Update the rows that match *where* and *filters*; awaiting it returns the number of rows.
 
         Args:
-            values: Columns and what to set; may come from a client: no name in it is an option, no value SQL.
-            filters: Columns and the values they must have, in the same manner.
+            values: Columns and their new values; may come from a client: names are never options, values never SQL.
+            filters: Columns and their required values; may come from a client likewise.
             kwargs: Further columns to set, whose values may be `SQLLiteral`; unsafe with `**` and a client's data.
         """
         where = self._dialect.condition(where, filters, vars)
@@ -294,10 +294,10 @@ class Database:
         *,
         filters: _Columns = None,
     ) -> Any:
-        """Delete the rows that *where* and *filters* mean; awaited, it gives how many they were.
+        """Delete the rows that match *where* and *filters*; awaiting it returns the number of rows.
 
         Args:
-            filters: Columns and the values they must have; may come from a client.
+            filters: Columns and their required values; may come from a client.
         """
         statement = self._dialect.delete(table, self._dialect.condition(where, filters, vars), using, vars)
         return statement if _test else self._counted(statement)
@@ -348,7 +348,7 @@ class Database:
         if seqname is None:
             rows = (await self._run(sql + " RETURNING *")).rows or []
             return rows[0].get("id") if rows else None
-        async with self.transaction():  # currval belongs to the connection
+        async with self.transaction():  # currval is specific to the connection
             await self._run(sql)
             rows = (await self._run("SELECT currval(" + SQLParam(seqname) + "::regclass) AS id")).rows or []
         return rows[0]["id"]
@@ -373,7 +373,7 @@ class Database:
         last = (await self._run(part)).last_id
         if last is None:
             return []
-        if self._dialect.name == "mysql":  # gives the first one's
+        if self._dialect.name == "mysql":  # its last_id is that of the first row
             transaction = self._current.get()
             assert transaction is not None
             step = await transaction.ids_step()
@@ -391,7 +391,7 @@ class Database:
         try:
             return await self._run_once(text, values, returns_rows)
         except DatabaseUnavailable as exc:
-            if not is_broken(exc) or not only_reads(text):  # what only reads is asked again
+            if not is_broken(exc) or not only_reads(text):  # only a SELECT without side effects is repeated
                 raise
         await self.pool.drop_idle()
         return await self._run_once(text, values, returns_rows)

@@ -1,4 +1,4 @@
-"""From a URL, or from parameters, to a database.
+"""Construction of a database from a URL or from parameters.
 
 "mysql://user:p%40ss@db.local/shop" ─┐
 dbn="mysql", user="user", ...       ─┴─► driver and pool parameters ─► Database
@@ -22,29 +22,29 @@ _QUOTE = "User and password must be quoted: '/' as %2F, '@' as %40, ':' as %3A, 
 
 
 def database(dburl: str | None = None, **params: Any) -> Database:
-    """Return the database that *dburl* or *params* name; nothing is opened yet.
+    """Return the database of *dburl* or *params*; no connection is opened yet.
 
         database("mysql://user:p%40ss@db.local:3306/shop?charset=utf8mb4")
         database(dbn="mysql", user="user", pw="p@ss", host="db.local", db="shop")
         database("sqlite:///shop.db")     database("sqlite:////var/lib/shop.db")     database("sqlite://:memory:")
 
     Args:
-        dburl: Without it, and without `dbn`, the environment variable `DATABASE_URL`.
+        dburl: The URL; without it and without `dbn`, the environment variable `DATABASE_URL` is used.
         params: `dbn` (sqlite, mysql, postgres), `db`, `user`, `pw`, `host`, `port`; `pool_size` (10),
             `pool_timeout` (5 s of waiting for a connection), `timeout` (30 s for one statement),
             `pool_recycle` (seconds after which a connection is replaced, 0: never), `node_connections` (instead of
             `pool_size`: for all processes of this node together), `pooling` (True; False closes a connection after
-            its statement or transaction); `driver`, a library's name as web.py takes it; whatever else the driver
-            takes. They go over what the URL says.
+            its statement or transaction); `driver`, a library's name as in web.py; and further arguments of the
+            driver. They override the URL.
 
     Raises:
-        ConfigError: No such kind of database, a library that is not installed, a wrong parameter.
+        ConfigError: The kind of database is unknown, its library is not installed, or a parameter is invalid.
     """
     if dburl is None and "dbn" not in params:
         dburl = os.environ.get("DATABASE_URL")
     chosen = {**(dburl2dict(dburl) if dburl else {}), **params}
     if "dbn" not in chosen:
-        raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.", code="TGA503")
+        raise ConfigError("database() was told no database. Pass a URL or dbn=…, or set DATABASE_URL.", code="TGA503")
     pool = {name: chosen.pop(name) for name in _POOL_PARAMS if name in chosen}
     return Database(make_driver(chosen.pop("dbn"), **chosen), **pool)
 
@@ -63,10 +63,10 @@ SqliteDB = _kind("sqlite")
 
 
 def dburl2dict(url: str) -> dict[str, Any]:
-    """Return what a database's URL says, as parameters of `database`; absent parts are left out.
+    """Parse a database's URL into parameters of `database`; absent parts are left out.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: The URL is invalid.
     """
     try:
         parts = urlsplit(url)
@@ -89,7 +89,7 @@ def dburl2dict(url: str) -> dict[str, Any]:
         )
     try:
         port = parts.port
-    except ValueError:  # its text holds what stands after the ':', which may be a password
+    except ValueError:  # its message quotes the text after the ':', which may be a password
         raise ConfigError(f"database(): the URL's port cannot be read. {_QUOTE}", code="TGA503") from None
     wanted = {
         "db": unquote(parts.path.removeprefix("/")) or None,

@@ -1,7 +1,7 @@
-"""A small bounded pool of connections of one loop.
+"""A small bounded pool of connections of one event loop.
 
-lease ──> an idle one (pinged if it was idle for long or has unread bytes), else a new one, else wait for one
-      <── whole: idle again      broken, cancelled or timed out: abandoned, its place is free
+lease ──> an idle connection (pinged if idle for long or with unread bytes), else a new one, else wait for one
+      <── usable: idle again      broken, cancelled or timed out: abandoned, its slot is free
 """
 
 import asyncio
@@ -21,23 +21,23 @@ from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 __all__ = ["Pool"]
 
 PING_AFTER_SECONDS = 5.0
-"""A connection that lay idle for longer is asked whether it still lives before it is used."""
+"""Idle seconds after which a connection is pinged before it is used."""
 
 PING_SECONDS = 2.0
 
 
 class Pool:
-    """At most *size* connections at a time.
+    """A pool of at most *size* connections.
 
     Args:
-        wait_seconds: How long a caller waits for a connection when all are in use.
-        recycle_seconds: An idle connection older than this is replaced; 0: never.
-        keeps_idle: Whether a connection that comes back is kept, rather than closed.
+        wait_seconds: How long a caller waits for a connection if all are in use.
+        recycle_seconds: Maximum age of an idle connection, which is then replaced; 0: no limit.
+        keeps_idle: Whether a returned connection is kept instead of closed.
 
     Attributes:
-        driver: Opens the connections.
-        outage: Whether the server answers and takes writes; None for SQLite.
-        in_use: How many connections are lent.
+        driver: The driver, which opens the connections.
+        outage: The availability of the server; None for SQLite.
+        in_use: The number of connections in use.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class Pool:
 
     @property
     def idle(self) -> int:
-        """How many connections are open and not in use."""
+        """The number of open connections not in use."""
         return len(self._idle)
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Any]:
-        """Lend a connection for the block.
+        """Provide a connection for the block.
 
-        After an error of a statement it is used again; after any other error, a cancellation among them, it is
-        abandoned, so that no caller reads another's answer.
+        After an error of a statement the connection is reused; after any other error, including cancellation, it is
+        abandoned, so that no caller reads the reply to another's statement.
 
         Raises:
-            PoolExhausted: None came free in time.
-            DatabaseUnavailable: No connection could be made, or the server is known to be down.
+            PoolExhausted: No connection became free in time.
+            DatabaseUnavailable: No connection could be opened, or the server is known to be down.
         """
         if self.outage is not None:
             self.outage.check()
@@ -90,13 +90,13 @@ class Pool:
             self._places.release()
 
     async def drop_idle(self) -> None:
-        """Abandon what lies idle: one connection broke, so the others are likely to be dead too."""
+        """Abandon the idle connections: one broke, so the others are likely to be dead too."""
         idle, self._idle = self._idle, []
         address, abandon = self.driver.address, self.driver.abandon
         await close_each((address, partial(abandon, connection)) for connection, _, _ in idle)
 
     async def aclose(self) -> None:
-        """Close the idle connections; those in use are closed when they come back. Harmless when called twice."""
+        """Close the idle connections; those in use close when returned. Calling it twice is harmless."""
         self._keeps_idle = False
         if self.outage is not None:
             await self.outage.aclose()
@@ -149,7 +149,7 @@ class Pool:
         try:
             async with asyncio.timeout(PING_SECONDS):
                 await self.driver.ping(connection)
-        except Exception:  # noqa: BLE001  # a boundary: whatever a dead connection raises, it is replaced
+        except Exception:  # noqa: BLE001  # a boundary: on any error the connection is dead and is replaced
             return False
         except BaseException:
             await close_safely(self.driver.address, partial(self.driver.abandon, connection))

@@ -1,8 +1,8 @@
-"""What a SELECT gives: rows that are read by attribute, all at once or one after the other.
+"""The rows of a SELECT, with columns as attributes; fetched all at once or in batches.
 
 rows = await db.select("posts")              a list
 post = await db.where("posts", id=1).first()
-async for post in db.select("posts"): …      some rows at a time, whatever their number
+async for post in db.select("posts"): …      in batches, for results of any size
 """
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -20,7 +20,7 @@ class Rows(list[Storage]):
     """The rows of a result, in the order the database gave them."""
 
     def list(self) -> "Rows":
-        """These rows: what web.py's iterator wants to be asked for."""
+        """Return these rows; for compatibility with web.py's iterator."""
         return self
 
     def first(self, default: object = None) -> Any:
@@ -29,9 +29,9 @@ class Rows(list[Storage]):
 
 
 class Statement(Operation[Any]):
-    """A statement that runs when it is awaited or iterated over, each time again.
+    """A statement that runs each time it is awaited or iterated over.
 
-    Awaited, it gives the `Rows`; a statement that returns none gives how many rows it changed.
+    Awaiting it returns the `Rows`, or the number of changed rows for a statement that returns none.
 
     Attributes:
         sql: The statement with its values.
@@ -49,9 +49,9 @@ class Statement(Operation[Any]):
         self._stream = stream
 
     def __aiter__(self) -> AsyncGenerator[Storage, None]:
-        """Fetch some rows at a time; the connection is in use until the last one, or until the loop is left.
+        """Fetch the rows in batches; the connection is in use until the last row or until the loop is left.
 
-        In a transaction all rows are fetched first, so that the block may use the connection.
+        In a transaction all rows are fetched first, so that the loop's body may use the connection.
         """
         self._leave()
         return self._stream(self.sql)

@@ -1,15 +1,15 @@
-"""SQL as text with bound values in it; nothing here touches a database.
+"""SQL text with bound values. This module does not access a database.
 
     SQLQuery(["id = ", SQLParam(1), " AND name = ", SQLParam("x")])
-        .query("qmark")  -> "id = ? AND name = ?"     what is sent as text
-        .values()        -> [1, "x"]                  what is sent beside it
-        str(...)         -> "id = 1 AND name = 'x'"   what is shown to people, never sent
-    reparam("id = $user.id", {"user": user})          a value for each mark, always bound, never evaluated:
+        .query("qmark")  -> "id = ? AND name = ?"     the text that is sent
+        .values()        -> [1, "x"]                  the parameters that are sent
+        str(...)         -> "id = 1 AND name = 'x'"   for logs and debugging only, never sent
+    reparam("id = $user.id", {"user": user})          binds a value for each mark; nothing is evaluated:
         $name   $name.attr   $name[3]   $name[key]   $name['key']   ${name.attr}x   $$ (a dollar sign)
 
-Text that is neither a value nor checked as an identifier must be the program's own: `SQLLiteral` says so. A `$` before
-anything else, such as `$1`, stays. A bare word in brackets is the key itself, as in `str.format`. Names that begin with
-an underscore, and methods, are out of reach.
+Text that is neither a value nor checked as an identifier must come from the program itself: `SQLLiteral` marks it. A
+`$` before anything else, such as `$1`, is left unchanged. A bare word in brackets is a literal key, as in `str.format`.
+Methods and names that begin with an underscore are not accessible.
 """
 
 import datetime as dt
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 class SQLLiteral:
-    """SQL text of the program's own, put into a statement as it is; never build one from outside input.
+    """SQL text written by the program, inserted into a statement unchanged; never build one from outside input.
 
     `db.insert("posts", made_at=SQLLiteral("NOW()"))`
     """
@@ -58,7 +58,7 @@ class SQLLiteral:
 
 
 class SQLParam:
-    """One value that travels beside the text."""
+    """One value, sent as a parameter."""
 
     __slots__ = ("value",)
 
@@ -66,7 +66,7 @@ class SQLParam:
         self.value = value
 
     def sqlquery(self) -> "SQLQuery":
-        """This value as a statement of its own, to add text to."""
+        """Return a query that consists of this value, to add text to."""
         return SQLQuery([self])
 
     def __add__(self, other: object) -> "SQLQuery":
@@ -80,9 +80,9 @@ class SQLParam:
 
 
 class SQLQuery:
-    """A statement or a part of one: pieces of text, and values between them.
+    """A statement or a part of one: pieces of text and values.
 
-    Adding text, values or statements makes a new one; `append` changes this one.
+    Adding text, values or statements returns a new query; `append` changes this one.
 
     Args:
         items: Text, `SQLParam`, `SQLLiteral` or `SQLQuery`, one or several.
@@ -99,7 +99,7 @@ class SQLQuery:
         """Add *item* at the end.
 
         Raises:
-            ArgumentError: It is a bare value: bind it with `sqlquote`.
+            ArgumentError: *item* is a bare value; bind it with `sqlquote`.
         """
         if isinstance(item, SQLQuery):
             self.items += item.items
@@ -111,13 +111,13 @@ class SQLQuery:
             raise ArgumentError(f"{item!r} is neither SQL text nor a bound value. Write sqlquote({item!r}).")
 
     def query(self, paramstyle: str = "qmark") -> str:
-        """Return the text with a mark for each value.
+        """Return the text with a placeholder for each value.
 
         Args:
             paramstyle: `qmark` (`?`), `format` (`%s`, and `%%` for a percent sign), or `dollar` (`$1`, `$2`).
 
         Raises:
-            ArgumentError: *paramstyle* is another.
+            ArgumentError: *paramstyle* is not one of these.
         """
         if paramstyle not in {"qmark", "format", "dollar"}:
             raise ArgumentError(f"{paramstyle!r} is no parameter style. Write 'qmark', 'format' or 'dollar'.")
@@ -132,7 +132,7 @@ class SQLQuery:
         return "".join(parts)
 
     def values(self) -> list[Any]:
-        """Return the values, in the order of their marks; an `Enum` member stands for its own value."""
+        """Return the values in the order of their placeholders; an `Enum` member is replaced by its value."""
         values = (item.value for item in self.items if isinstance(item, SQLParam))
         return [value.value if isinstance(value, enum.Enum) else value for value in values]
 
@@ -169,10 +169,10 @@ class SQLQuery:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SQLQuery) and (self.query(), self.values()) == (other.query(), other.values())
 
-    __hash__ = None  # type: ignore[assignment]  # it can change
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __await__(self) -> Generator[None, None, "SQLQuery"]:
-        """So that `await db.select(..., _test=True)` gives the statement, with or without the `await`."""
+        """Return the query itself, so that `db.select(..., _test=True)` may also be awaited."""
         yield from ()
         return self
 
@@ -184,7 +184,7 @@ class SQLQuery:
 
 
 def sqlify(value: object) -> str:
-    """Return *value* as SQL would spell it: for people to read, never to be sent."""
+    """Return *value* as an SQL literal, for logs and debugging only; never send it."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -200,12 +200,12 @@ def sqlify(value: object) -> str:
 
 
 def is_several(value: object) -> TypeGuard[Collection[object]]:
-    """Return whether *value* stands for several, as in `IN (1, 2)`: a list, tuple or set."""
+    """Return whether *value* is a list, tuple or set, which stands for several values, as in `IN (1, 2)`."""
     return isinstance(value, list | tuple | set | frozenset)
 
 
 def sqlquote(value: object) -> SQLQuery:
-    """Return *value* bound; a list, tuple or set becomes `(?, ?, ?)`, for use after IN.
+    """Return *value* as a bound parameter; a list, tuple or set becomes `(?, ?, ?)`, for use after IN.
 
     Raises:
         ArgumentError: The list is empty: SQL has no `IN ()`.
@@ -213,7 +213,7 @@ def sqlquote(value: object) -> SQLQuery:
     if is_several(value):
         if not value:
             raise ArgumentError(
-                "An empty list cannot stand in SQL: there is no `IN ()`. Ask whether it is empty beforehand, "
+                "An empty list cannot stand in SQL: there is no `IN ()`. Check whether it is empty beforehand, "
                 "or use sqlors(), which is then never true."
             )
         return SQLQuery.join([sqlquote(each) for each in value], sep=", ", prefix="(", suffix=")")
@@ -225,14 +225,14 @@ def sqlquote(value: object) -> SQLQuery:
 
 
 def sqllist(names: str | Iterable[str]) -> str:
-    """Return *names*, SQL text each, with commas between them: `'a, b'`; text is returned as it is."""
+    """Return *names*, each of them SQL text, joined by commas: `'a, b'`; a str is returned unchanged."""
     return names if isinstance(names, str) else ", ".join(names)
 
 
 def sqlors(left: str, values: object) -> SQLQuery:
-    """Return `(left 1 OR left 2 OR left 3)` with the values bound; for none, what is never true: `1=2`.
+    """Return `(left 1 OR left 2 OR left 3)` with the values bound; without values, `1=2`, which is never true.
 
-    `sqlors("id = ", [1, 2])`; a single value gives `id = 1`.
+    `sqlors("id = ", [1, 2])`; a single value returns `id = 1`.
     """
     found = list(values) if is_several(values) else [values]
     if not found:
@@ -242,10 +242,10 @@ def sqlors(left: str, values: object) -> SQLQuery:
 
 
 def sqlwhere(values: Mapping[str, object], grouping: str = " AND ") -> SQLQuery:
-    """Return `a = 1 AND b = 2` with the values bound; keys are SQL text, so they must be the program's own.
+    """Return `a = 1 AND b = 2` with the values bound; keys are SQL text, so they must come from the program itself.
 
-    None gives `a IS NULL`, a list `a IN (1, 2)`, an empty list what is never true; no keys at all give what is
-    always true.
+    None becomes `a IS NULL`, a list `a IN (1, 2)`, an empty list a condition that is never true. Without keys the
+    condition is always true.
     """
     return SQLQuery.join([_condition(left, value) for left, value in values.items()], grouping) or SQLQuery("1=1")
 
@@ -261,11 +261,11 @@ def _condition(left: str, value: object) -> SQLQuery:
 def reparam(text: object, variables: Mapping[str, object] | None) -> SQLQuery:
     """Return *text* with each `$name` bound to its value in *variables*.
 
-    A list, tuple or set becomes `(?, ?, ?)`; an `SQLLiteral` or `SQLQuery` is put in as it is. *text* that is a
-    statement already is returned unchanged.
+    A list, tuple or set becomes `(?, ?, ?)`; an `SQLLiteral` or `SQLQuery` is inserted unchanged. If *text* is
+    already a statement, it is returned unchanged.
 
     Raises:
-        ArgumentError: A name is missing or out of reach, or a mark stands inside quotes.
+        ArgumentError: A name is missing or not accessible, or a mark is inside quotes.
     """
     if isinstance(text, SQLQuery):
         return text

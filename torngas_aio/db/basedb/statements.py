@@ -1,11 +1,11 @@
-"""SELECT, INSERT, UPDATE and DELETE put together for one dialect; nothing here touches a database.
+"""Construction of SELECT, INSERT, UPDATE and DELETE for one dialect. This module does not access a database.
 
 names of tables and columns   quoted, or an `SQLLiteral`
 values                        bound
 what, where                   SQL text with `$name`; `where` also a dict of columns, or an id
 order, group                  names, with ASC or DESC, or an `SQLLiteral`
 limit, offset                 whole numbers
-values, filters               mappings of columns that a client may have written: only names and bound values
+values, filters               mappings of columns, safe for client data: only names and bound values
 """
 
 import re
@@ -28,15 +28,15 @@ Tables = str | SQLLiteral | SQLQuery | Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What differs between the databases in the text of a statement.
+    """The differences between databases in the text of statements.
 
     Attributes:
-        name: The name that `database(dbn=…)` takes.
-        quote: What stands around names.
-        paramstyle: How values are marked.
-        empty_insert: What follows the table's name when all columns take their defaults.
-        endless: The limit that means none, for an offset without a limit; None where it may be left out.
-        max_params: How many values one statement may hold.
+        name: The name in `database(dbn=…)`.
+        quote: The quote character around names.
+        paramstyle: The style of placeholders.
+        empty_insert: The text after the table's name for a row of defaults.
+        endless: The LIMIT that means no limit, for an OFFSET without a LIMIT; None if LIMIT may be omitted.
+        max_params: Maximum number of values in one statement.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Dialect:
     max_params: int
 
     def identifier(self, name: object) -> str:
-        """Return *name*, with dots between its parts, in quotes.
+        """Return *name* quoted, each part of a dotted name separately.
 
         Raises:
-            ArgumentError: It is empty, no text, or holds a NUL.
+            ArgumentError: It is empty, not text, or contains a NUL.
         """
         if isinstance(name, SQLLiteral):
             return name.text
@@ -91,10 +91,10 @@ class Dialect:
         return statement
 
     def insert(self, table: object, rows: Sequence[Mapping[str, object]]) -> SQLQuery:
-        """One INSERT of *rows*, which all have the keys of the first.
+        """Return one INSERT of *rows*, which must all have the keys of the first.
 
         Raises:
-            ArgumentError: They have not.
+            ArgumentError: The keys differ, or several rows have no columns.
         """
         columns = list(rows[0])
         for place, row in enumerate(rows):
@@ -112,7 +112,7 @@ class Dialect:
     def update(
         self, tables: Tables, where: object, variables: Mapping[str, object] | None, values: Mapping[str, object]
     ) -> SQLQuery:
-        """Return an UPDATE that sets *values* where *where* holds.
+        """Return an UPDATE that sets *values* in the rows that match *where*.
 
         Raises:
             ArgumentError: *values* is empty.
@@ -134,10 +134,10 @@ class Dialect:
     def condition(
         self, where: object, filters: Mapping[str, object] | None, variables: Mapping[str, object] | None
     ) -> Any:
-        """Return *where* and *filters* as one condition; None where neither restricts anything.
+        """Return *where* and *filters* as one condition; None if neither restricts anything.
 
         Raises:
-            ArgumentError: *filters* is not a mapping of columns, or holds SQL text, dicts, or lists within lists.
+            ArgumentError: *filters* is not a mapping of columns, or contains SQL text, dicts or nested lists.
         """
         if filters is None:
             return where
@@ -148,10 +148,10 @@ class Dialect:
         return "(" + self.where(where, variables) + ") AND " + narrowed
 
     def where(self, where: object, variables: Mapping[str, object] | None) -> SQLQuery:
-        """A condition: SQL text with `$name`, a dict of columns and values, an id, or a statement.
+        """Return the condition for *where*: SQL text with `$name`, a dict of columns and values, an id or a statement.
 
         Raises:
-            ArgumentError: It is None or empty, which would mean every row: write '1=1' for that.
+            ArgumentError: It is None or empty, which would match every row; write '1=1' for that.
         """
         if isinstance(where, bool) or where is None or where in ("", {}):
             raise ArgumentError(f"where={where!r} would mean every row. Write where='1=1' if that is meant.")
@@ -210,10 +210,10 @@ def columns_of(columns: object, argument: str, *, is_client: bool = True) -> dic
     """Return a mapping of columns and their values as a dict.
 
     Args:
-        is_client: It may come from a client: no value may be SQL text.
+        is_client: Whether it may come from a client; then no value may be SQL text.
 
     Raises:
-        ArgumentError: It is not a mapping, or holds SQL text.
+        ArgumentError: It is not a mapping, or contains SQL text.
     """
     if not is_mapping(columns):
         raise ArgumentError(
@@ -234,7 +234,7 @@ def merged(values: Mapping[str, object] | None, keywords: Mapping[str, object]) 
     """Return the columns of *values*, which may come from a client, and of a call's *keywords*.
 
     Raises:
-        ArgumentError: A column stands in both; see also `columns_of`.
+        ArgumentError: A column is in both; see also `columns_of`.
     """
     found = {} if values is None else columns_of(values, "values")
     for name in found.keys() & keywords.keys():
@@ -243,7 +243,7 @@ def merged(values: Mapping[str, object] | None, keywords: Mapping[str, object]) 
 
 
 def _comparable(columns: dict[str, object]) -> dict[str, object]:
-    """Return *columns*, of which each is one value or a list of values: a client's JSON may hold others."""
+    """Return *columns* after checking that each is a value or a list of values; a client's JSON may hold others."""
     for name, value in columns.items():
         for each in value if is_several(value) else (value,):
             if is_mapping(each) or is_several(each):
@@ -262,7 +262,7 @@ def _tuple(values: Iterable[object]) -> SQLQuery:
 
 
 def _bound(value: object) -> SQLQuery:
-    """A column's value; unlike after IN, a list is one value, such as a PostgreSQL array."""
+    """Return a column's value as a parameter; unlike after IN, a list is one value, such as a PostgreSQL array."""
     return sqlquote(value) if isinstance(value, (SQLLiteral, SQLQuery)) else SQLQuery(SQLParam(value))
 
 

@@ -1,17 +1,17 @@
-"""The ORM layer: SQLAlchemy's asyncio with reads from slaves and writes to the master.
+"""The ORM layer: SQLAlchemy's asyncio extension, with reads on slaves and writes on the master.
 
-    specs.py           the settings, checked            monitoring.py   lag of replicas, pings of idle connections
+    specs.py           the settings, validated          monitoring.py   lag of replicas, pings of idle connections
     cluster.py         master and slaves                engines.py      one engine for each server
-    pool.py            its connections                  connection_guard.py  lost connections, deadlines
+    pool.py            an engine's connections          connection_guard.py  lost connections, deadlines
     mysql_dialects.py  MySQL, MariaDB                   postgres_dialect.py  PostgreSQL; sqlite_dialect.py  SQLite
-    routing.py         which server answers             statements.py   whether one reads or writes; look-ups by key
-    positions.py       places in the history of changes; reads after own writes
-    unloaded.py        attributes that would have to ask the database
+    routing.py         choice of the server             statements.py   whether a statement reads or writes; key lookups
+    positions.py       replication positions; reads after own writes
+    unloaded.py        errors for attributes that would need a query
     db_session.py      `DbSession`                      registry.py     the session of a request or a block
-    connector.py       sessions by name, for scripts    transaction_end.py what waits for its end
+    connector.py       sessions by name, for scripts    transaction_end.py functions called at its end
     model.py           `Model`                          query.py        `Model.Q`
-    pagination.py      pages                            cursors.py      their positions as text
-    migrations.py      Alembic                          migration_scripts/  what Alembic runs
+    pagination.py      pages                            cursors.py      page cursors as text
+    migrations.py      Alembic                          migration_scripts/  the scripts that Alembic runs
 
 Begin with `Model` and `session_scope`.
 """

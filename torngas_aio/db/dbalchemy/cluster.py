@@ -1,6 +1,6 @@
-"""The servers of one database, and which of them answers a request's reads.
+"""The servers of one database, and the choice of a slave for a request's reads.
 
-ServerSpec ─► Node          engine, pool, whether the server is thought to be up
+ServerSpec ─► Node          engine, pool, and the server's state (up, down or late)
 DatabaseSpec ─► Cluster     the master's node and the slaves'; `choose()` picks a slave
 """
 
@@ -21,20 +21,20 @@ __all__ = ["Cluster", "Node"]
 logger = logging.getLogger("torngas_aio.db")
 
 RETRY_SECONDS = 2.0
-"""How long a slave that was down is left out before one request tries it again."""
+"""Seconds for which a slave that is down is not used; then one request tries it again."""
 
 
 class Node:
-    """One server: its engine, and whether it is thought to be up.
+    """One server: its engine and its state.
 
     Attributes:
-        engine: Opens connections on first use, none before.
+        engine: The engine; it opens connections on first use.
         weight: Share of the reads among the slaves.
-        label: The server as messages name it.
-        outage: Whether the server answers, and a master takes writes; None for SQLite and drivers unknown here.
+        label: The server's name in messages.
+        outage: The server's availability; None for SQLite and for unknown drivers.
         is_master: Whether it is configured as the master.
-        position: Where it was in its master's changes, or its own, when `LagWatch` asked last; None: not known.
-        is_late: It lags too much for reads.
+        position: Its replication position at the last sample of `LagWatch`; None if unknown.
+        is_late: Whether it lags too much for reads.
     """
 
     __slots__ = (
@@ -55,11 +55,11 @@ class Node:
 
     @property
     def is_down(self) -> bool:
-        """Whether it was out of reach when last tried."""
+        """Whether it was unreachable at the last attempt."""
         return self._retry_at > 0
 
     def mark_down(self) -> None:
-        """Leave it out for `RETRY_SECONDS`."""
+        """Do not use it for `RETRY_SECONDS`."""
         if not self.is_down:
             logger.warning("Database %s is out of reach; reads go elsewhere until it is back.", self.label)
         self._retry_at = monotonic() + RETRY_SECONDS
@@ -71,7 +71,7 @@ class Node:
             self._retry_at = 0.0
 
     def mark_late(self, lag: float) -> None:
-        """Leave it out until it has caught up, or use it again; *lag* is in seconds."""
+        """Update `is_late` from *lag*, in seconds, and log the change."""
         self.is_late = not self.is_late
         if self.is_late:
             logger.warning("Database %s lags %.0f s: left out until it has caught up.", self.label, lag)
@@ -79,25 +79,25 @@ class Node:
             logger.warning("Database %s has caught up: it is used again.", self.label)
 
     def open_connection(self) -> Any:
-        """Return a new connection beside the pool, one of our dialects'; in a greenlet of SQLAlchemy's."""
+        """Return a new connection outside the pool, with our dialect; call it in one of SQLAlchemy's greenlets."""
         return open_connection(self.sync_engine, self._spec)
 
     def may_be_tried(self) -> bool:
-        """Whether a request may use it; of a server that was down, one request in `RETRY_SECONDS`."""
+        """Return whether a request may use it; while it is down, one request per `RETRY_SECONDS` may."""
         if not self._retry_at:
             return True
         now = monotonic()
         if now < self._retry_at:
             return False
-        self._retry_at = now + RETRY_SECONDS  # RACE: no await here: only this caller tries
+        self._retry_at = now + RETRY_SECONDS  # RACE: no await since the check, so only this caller retries
         return True
 
 
 class Cluster:
     """A master and its slaves, within one event loop.
 
-    An SQLite file without slaves is its own: reads stand outside transactions, so they neither wait for a writer nor
-    turn a later write into "database is locked", and the transaction of a write takes its lock at once.
+    An SQLite file without slaves serves as its own slave: reads run outside transactions, so they neither wait for a
+    writer nor make a later write fail with "database is locked"; write transactions take the lock when they begin.
     """
 
     def __init__(self, spec: DatabaseSpec) -> None:
@@ -107,11 +107,11 @@ class Cluster:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The master, then the slaves."""
+        """The master and the slaves, in this order."""
         return (self.master, *self.slaves)
 
     def choose(self) -> Node | None:
-        """Return a slave for one request's reads, by weight; None when none may be tried."""
+        """Return a slave for one request's reads, chosen by weight; None if no slave may be tried."""
         slaves = self.slaves
         if len(slaves) == 1:
             return slaves[0] if not slaves[0].is_late and slaves[0].may_be_tried() else None

@@ -1,10 +1,10 @@
-"""Deadlines of SQLAlchemy's asyncio connections, and lost connections that look like bugs.
+"""Deadlines for SQLAlchemy's asyncio connections, and clear errors for lost ones.
 
     aiomysql on uvloop raises RuntimeError for a closed transport ─┐
-    a server that is stopped or cut off never answers             ─┼─► the driver's OperationalError 2013,
-    a handshake that never comes has no limit in aiomysql         ─┘   which SQLAlchemy takes for a disconnect
+    a stopped or unreachable server never answers                 ─┼─► the driver's OperationalError 2013,
+    aiomysql waits for the handshake without a timeout            ─┘   which SQLAlchemy recognizes as a disconnect
 
-Only what passes through an engine of ours is changed: the dialects build on this. Begin
+Only connections of our own dialects, which build on this module, are affected. Begin
 with `Guard`.
 """
 
@@ -22,20 +22,20 @@ from torngas_aio.db.dbalchemy.positions import Position
 __all__ = ["PING_SECONDS", "Guard", "GuardedModule", "commit_noted", "committing"]
 
 commit_noted: ContextVar[Callable[[Position | None], None] | None] = ContextVar("torngas_aio_db_commit_noted")
-"""Gets the position after a commit of this context, while a session that wants it commits."""
+"""Callback for the position after the next commit in this context; set by a session that needs the position."""
 
 PING_SECONDS = 2.0
-"""How long a ping of a pooled connection may take before the connection counts as lost."""
+"""Timeout of a ping of a pooled connection, in seconds; after it the connection counts as lost."""
 
-_LOST = 2013  # MySQL's CR_SERVER_LOST, which both drivers and SQLAlchemy know as a disconnect
+_LOST = 2013  # MySQL's CR_SERVER_LOST, which both drivers and SQLAlchemy treat as a disconnect
 
 _T = TypeVar("_T")
 
 
 class Guard:
-    """One connection's deadline, and its translation of what a dead transport raises.
+    """A mixin for SQLAlchemy's adapted connections: deadlines, and translation of a dead transport's errors.
 
-    A mixin of SQLAlchemy's adapted connections. `dbapi.read_seconds` is the deadline, None for none.
+    `dbapi.read_seconds` is the deadline; None for no limit.
     """
 
     __slots__ = ()
@@ -44,26 +44,26 @@ class Guard:
     _connection: Any
 
     def is_lost(self) -> bool:
-        """Whether the connection is known to be dead without asking the server."""
+        """Return whether the connection is known to be dead, without a round trip."""
         raise NotImplementedError
 
     def takes_writes(self) -> bool:
-        """Ask the server whether it takes writes: False of a replica, and of one that was set read-only."""
+        """Ask the server whether it accepts writes; False for a replica or a read-only server."""
         raise NotImplementedError
 
     def position(self) -> tuple[Position | None, bool]:
-        """Ask the server how far it is in its master's changes, or its own, and whether it is a replica.
+        """Query the server's replication position, and whether it is a replica.
 
-        None for a position that it does not tell: GTIDs are off.
+        The position is None if the server does not report one, for example because GTIDs are off.
         """
         raise NotImplementedError
 
     def committed_position(self) -> Position | None:
-        """Ask the server where what this connection has committed last ends, or a later place; None: not told."""
+        """Query the position of this connection's last commit, or a later one; None if the server reports none."""
         raise NotImplementedError
 
     def note_commit(self) -> None:
-        """Tell the session that has committed where that ended; without an answer the commit stands all the same."""
+        """Report the position of the commit to the session; if the query fails, the commit is still valid."""
         note = commit_noted.get(None)
         if note is not None:
             with suppress(Exception):
@@ -71,25 +71,25 @@ class Guard:
 
     @property
     def transport(self) -> Any:
-        """The asyncio transport, None after the connection was closed here."""
+        """The asyncio transport, None after the connection was closed locally."""
         return transport_of(self._connection)
 
     def _terminate_force_close(self) -> None:
         raise NotImplementedError
 
     def cut(self) -> None:
-        """Close at once, without a word to the server: an answer that may still come must not be read."""
+        """Close the transport at once, without notifying the server, because a pending reply must not be read."""
         self._terminate_force_close()
 
     async def bounded(self, awaitable: Awaitable[_T], statement: str = "", seconds: float | None = None) -> _T:
-        """Return what *awaitable* gives.
+        """Return the result of *awaitable*, within the deadline.
 
         Args:
-            statement: What is executed: DDL has no deadline.
-            seconds: Instead of the block's or the engine's deadline.
+            statement: The SQL that is executed; DDL has no deadline.
+            seconds: A deadline that replaces the block's or the engine's.
 
         Raises:
-            OperationalError: The driver's: the connection is lost, or there was no answer within the deadline.
+            OperationalError: The driver's: the connection is lost, or there was no reply within the deadline.
         """
         module = self.dbapi
         deadline = seconds or deadline_of(statement, module.read_seconds)
@@ -117,7 +117,7 @@ class Guard:
 
 
 class GuardedModule:
-    """The limits of one engine, and its server's state, kept where its connections find them."""
+    """A driver module with one engine's limits and its server's state, for the engine's connections."""
 
     outage: Outage | None = None
     read_seconds: float | None = None
@@ -142,13 +142,13 @@ class GuardedModule:
             raise self.OperationalError(
                 2003, f"Can't connect: no greeting within {self.connect_seconds:g} seconds"
             ) from exc
-        except (RuntimeError, AttributeError) as exc:  # uvloop, when the server closes what it has just accepted
+        except (RuntimeError, AttributeError) as exc:  # from uvloop, if the server closes a connection it just accepted
             raise self.OperationalError(2003, f"Can't connect: the server closed the connection ({exc})") from exc
 
 
 @contextmanager
 def committing() -> Generator[None]:
-    """Mark what is raised as an error of a COMMIT: whether it was kept is not known."""
+    """Mark an exception of the block as an error of a COMMIT, whose outcome is unknown."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""`Connector`: connections by name, as scripts of torngas 1.8 ask for them.
+"""`Connector`: connections by name, with the interface of torngas 1.8 for scripts.
 
 conn = Connector.get_conn('default')
 await conn.create_db()           the tables of the connection's models
@@ -33,7 +33,7 @@ class DbConnection:
 
     @property
     def cluster(self) -> Cluster:
-        """The servers, for the running loop."""
+        """The servers, for the running event loop."""
         return cluster_of(self.name)
 
     @property
@@ -61,10 +61,10 @@ class DbConnection:
         return session_scope(self.name)
 
     async def create_db(self) -> None:
-        """Create, on the master, the tables that do not exist yet: those of the models, and outbox and keys of jobs.
+        """Create missing tables on the master: those of the models, and those of jobs (outbox and keys).
 
         Raises:
-            ConfigError: The database has no such type as a model's column.
+            ConfigError: The database does not support the type of a model's column.
         """
         self.add_own_tables()
         try:
@@ -78,12 +78,12 @@ class DbConnection:
             ) from exc
 
     def add_own_tables(self) -> None:
-        """Have `metadata` name the tables of jobs as well, in a project that has declared any."""
+        """Add the tables of jobs to `metadata`, if the project declares jobs."""
         for make in table_makers:
             make(self.name)
 
     async def existing_tables(self) -> list[str]:
-        """Return the names of the models' tables that the master has, sorted."""
+        """Return the sorted names of the models' tables that exist on the master."""
 
         def read(connection: Connection) -> list[str]:
             inspector = inspect(connection)
@@ -94,15 +94,15 @@ class DbConnection:
             return await connection.run_sync(read)
 
     async def drop_db(self) -> None:
-        """Drop, on the master, the tables of the connection's models with all their rows."""
+        """Drop the tables of the connection's models, with all rows, on the master."""
         async with self.engine.begin() as connection:
             await connection.run_sync(self.metadata.drop_all)
 
     async def ping(self) -> None:
-        """Ask the master whether it is there.
+        """Return when the master has answered.
 
         Raises:
-            DatabaseUnavailable: It is not.
+            DatabaseUnavailable: The master does not answer.
         """
         async with self.engine.connect() as connection:
             await connection.exec_driver_sql("SELECT 1")
@@ -127,7 +127,7 @@ class _Pool(Mapping[str, DbConnection]):
 
 
 class Connector:
-    """Where a connection or a session comes from by name.
+    """Access to connections and sessions by name.
 
     Attributes:
         conn_pool: Every configured connection by name.
@@ -144,7 +144,7 @@ class Connector:
         """
         connection = DbConnection(name)
         if name not in cls.conn_pool:
-            _ = connection.cluster  # raises with the names that there are
+            _ = connection.cluster  # raises an error that lists the configured names
         return connection
 
     @classmethod

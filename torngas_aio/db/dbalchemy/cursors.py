@@ -1,9 +1,9 @@
-"""Cursors of keyset pages: the values of one row's columns, as text that is safe in a URL and believed in nothing.
+"""Cursors of keyset pages: the values of one row's columns as URL-safe text, treated as untrusted input.
 
     write_cursor([3, Decimal("1.50")])  ──►  base64 of [3,{"decimal":"1.50"}]  ──►  read_cursor(text, types, dialect)
 
-A client can write any cursor. What it says must fit the columns' types, which decide what is accepted; all else is
-`InvalidCursor` (400), at a cost that the length of the text bounds.
+A client can send any cursor. Its values must fit the columns' types; anything else raises `InvalidCursor` (400). The
+cost of reading is bounded by the maximum length of the text.
 """
 
 import base64
@@ -26,16 +26,16 @@ from torngas_aio.utils.narrowing import class_of, is_dict, is_list
 __all__ = ["is_checked", "read_cursor", "write_cursor"]
 
 MAX_CURSOR = 4096
-"""Characters of a cursor; a longer one is refused unread."""
+"""Maximum length of a cursor in characters; a longer one is refused unread."""
 
 _MAX_DIGITS = 1000
-"""Digits of a number whose column does not say how many it holds, before the point and after it."""
+"""Maximum digits before and after the decimal point, for a column without a declared precision."""
 
 _DECIMAL = re.compile(r"-?\d{1,1000}(?:\.\d{1,1000})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
 
 
 def write_cursor(values: Sequence[object]) -> str:
-    """Return the cursor that stands after the row with these values.
+    """Return the cursor for the page after the row with these values.
 
     Raises:
         ArgumentError: A value is of a type that a cursor cannot hold.
@@ -62,7 +62,7 @@ def read_cursor(cursor: object, column_types: Sequence[object], dialect: Dialect
 
 
 def is_checked(column_type: Any, dialect: Dialect) -> bool:
-    """Whether `read_cursor` knows what fits *column_type*; of other types, such as INET, only the database does."""
+    """Return whether `read_cursor` can validate *column_type*; others, such as INET, only the database can."""
     kind = column_type.dialect_impl(dialect)
     return isinstance(kind, tuple(base for base, _ in _READERS)) and not isinstance(kind, types.TypeDecorator)
 
@@ -78,7 +78,7 @@ def _written(value: object) -> object:
     raise ArgumentError(f"paginate_after() cannot order by values of type {type(value).__name__}.")
 
 
-# A datetime is a date too: it comes first.
+# datetime is a subclass of date, so it comes first.
 _KINDS: dict[str, tuple[type[object], Callable[..., str]]] = {
     "datetime": (dt.datetime, dt.datetime.isoformat), "date": (dt.date, dt.date.isoformat),
     "time": (dt.time, dt.time.isoformat), "decimal": (decimal.Decimal, str), "uuid": (uuid.UUID, str),
@@ -100,7 +100,7 @@ def _fitted(read: object, declared: Any, dialect: Dialect) -> object:
 
 
 def _read_decorated(read: object, kind: types.TypeDecorator[Any], dialect: Dialect) -> object:
-    """A value of a project's own type, as it is in Python; what is made of it must fit the type beneath."""
+    """Return a value of a project's own type in its Python form; its stored form must fit the underlying type."""
     if cast(Any, class_of(kind)).process_bind_param is _BINDS_AS_IT_IS:
         return _fitted(read, kind.impl_instance, dialect)
     value = _read_any(read, kind, dialect)
@@ -143,7 +143,7 @@ def _read_integer(read: object, kind: object, dialect: Dialect) -> int:
     if isinstance(read, bool) or not isinstance(read, int):
         raise TypeError("a whole number is wanted")
     bits = 64
-    if dialect.name == "postgresql":  # its driver refuses what is beyond the column
+    if dialect.name == "postgresql":  # its driver refuses values beyond the column's range
         bits = 16 if isinstance(kind, types.SmallInteger) else 64 if isinstance(kind, types.BigInteger) else 32
     top = 2**64 if dialect.name == "mysql" else 2 ** (bits - 1)  # UNSIGNED
     if not -(2 ** (bits - 1)) <= read < top:
@@ -179,7 +179,7 @@ def _read_datetime(read: object, kind: types.DateTime, dialect: Dialect) -> obje
 def _parse_datetime(text: str) -> dt.datetime:
     value = dt.datetime.fromisoformat(text)
     if value.tzinfo is not None:
-        value.astimezone(dt.UTC)  # an offset that leads out of the calendar is an OverflowError
+        value.astimezone(dt.UTC)  # raises OverflowError if the offset leads beyond the range of datetime
     return value
 
 
@@ -210,14 +210,14 @@ def _read_bytes(read: object, kind: object, dialect: Dialect) -> bytes:
 
 
 def _marked(read: object, name: str) -> str:
-    """The text of `{name: text}`."""
+    """Return the text in `{name: text}`."""
     if not is_dict(read) or list(read) != [name] or not isinstance(read[name], str):
         raise TypeError(f"a value marked {name!r} is wanted")
     return str(read[name])
 
 
 def _read_any(read: object, kind: object, dialect: Dialect) -> object:
-    """A value for a type of the project's own: whatever a cursor can hold, and its own conversion takes."""
+    """Return a value for a project's own type: any value that a cursor can hold and that the type converts."""
     if is_dict(read):
         (name,) = read
         return _read_decimal(read, None) if name == "decimal" else _PARSERS[name](_marked(read, name))
@@ -236,7 +236,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "bytes": bytes.fromhex,
 }
 
-# The first that fits: an Enum is a String, too.
+# The first match counts: Enum is a subclass of String.
 _READERS: tuple[tuple[type[object], Callable[..., object]], ...] = (
     (types.TypeDecorator, _read_decorated),
     (types.Enum, _read_enum),

@@ -21,14 +21,14 @@ __all__ = ["DbSession"]
 
 
 class DbSession(AsyncSession):
-    """One database, as one task sees it.
+    """A session of one database, for use by one task at a time.
 
-    Objects stay loaded after a commit (`expire_on_commit=False`): with asyncio, an attribute cannot fetch itself.
+    Objects stay loaded after a commit (`expire_on_commit=False`), because attributes cannot await a reload.
 
     Args:
-        cluster: Where the servers are.
+        cluster: The database's servers.
         is_pinned: Send everything to the master from the start.
-        connection: Work within this open connection and its transaction; a commit only ends a savepoint. For tests.
+        connection: Use this open connection and its transaction; a commit only ends a savepoint. For tests.
     """
 
     sync_session_class = RoutedSession
@@ -45,45 +45,45 @@ class DbSession(AsyncSession):
 
     @property
     def has_written(self) -> bool:
-        """Whether anything was sent to the master that may have changed it."""
+        """Whether any statement that may change data was sent to the master."""
         return self.sync_session.has_written and self.sync_session.has_begun
 
     @property
     def committed(self) -> Position | None:
-        """The position after the last commit, in a request with STICK_TO_MASTER; None: not known."""
+        """The position after the last commit, in a request with STICK_TO_MASTER; None if unknown."""
         return self.sync_session.committed
 
     @property
     def is_on_master(self) -> bool:
-        """Whether reads go to the master too: after a write or a lock, or because `using_master` was called."""
+        """Whether reads also go to the master: after a write, a lock, or a call of `using_master`."""
         return self.sync_session.is_pinned
 
     @property
     def has_changes(self) -> bool:
-        """Whether the transaction that is open has changes, those that are not yet flushed included."""
+        """Whether the open transaction has changes, including unflushed ones."""
         has_unflushed = bool(self.new or self.dirty or self.deleted)
         return self.in_transaction() and (has_unflushed or self.sync_session.has_uncommitted)
 
     def begin(self) -> AsyncSessionTransaction:
-        """Return what `async with` opens, as SQLAlchemy's; never opened, it is an error of the request."""
+        """Return a transaction for `async with`, as SQLAlchemy does; one never entered is an error of the request."""
         return SessionTransaction(self, "begin")
 
     def begin_nested(self) -> AsyncSessionTransaction:
-        """Return the savepoint that `async with` opens; never opened, it is an error of the request."""
+        """Return a savepoint for `async with`; one never entered is an error of the request."""
         return SessionTransaction(self, "begin_nested", nested=True)
 
     async def stream(self, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
-        """Execute a statement and return its rows as they are read, as SQLAlchemy's `stream`."""
+        """Execute a statement and stream its rows, as SQLAlchemy's `stream` does."""
         result = await super().stream(*args, **kwargs)
         self._streams = [each for each in self._streams if not each.closed] + [result]
         return result
 
     def on_commit(self, function: Function) -> None:
-        """Have *function*, plain or `async def`, called after the transaction's commit.
+        """Call *function*, plain or `async def`, after the transaction's commit.
 
-        A rollback, of a savepoint too, drops it. When it runs the transaction is over and its connection given back: it
-        may use the session, enqueue and publish, and what it changes wants a commit of its own. An error of it is
-        logged: the commit stands, and the other functions run.
+        A rollback, also of a savepoint, discards it. It runs after the transaction has ended and its connection was
+        returned, so it may use the session, enqueue and publish; its own changes need a separate commit. Its errors
+        are logged: the commit is already done, and the other functions still run.
 
         Raises:
             NotCallableError: It cannot be called without arguments.
@@ -91,11 +91,11 @@ class DbSession(AsyncSession):
         self.sync_session.transaction_end.add(function, is_for_commit=True)
 
     def on_rollback(self, function: Function) -> None:
-        """Have *function* called if the transaction, or the savepoint, is rolled back or its commit fails.
+        """Call *function* if the transaction or savepoint is rolled back, or its commit fails.
 
-        It undoes what no database takes back, such as a file that was stored. It has five seconds, also while the
-        task is cancelled; an error of it is logged. It is not called where the commit may have happened
-        (`OutcomeUnknown`, or a commit that was cancelled), nor when the process is killed.
+        Use it to undo effects outside the database, such as a stored file. It has five seconds, also while the task
+        is being cancelled; its errors are logged. It is not called if the commit may have happened
+        (`OutcomeUnknown`, or a cancelled commit), nor if the process is killed.
 
         Raises:
             NotCallableError: It cannot be called without arguments.
@@ -103,12 +103,12 @@ class DbSession(AsyncSession):
         self.sync_session.transaction_end.add(function, is_for_commit=False)
 
     def using_master(self) -> Self:
-        """Send everything to the master from now on; returns the session itself."""
+        """Send everything to the master from now on; return the session itself."""
         self.sync_session.is_pinned = True
         return self
 
     def __getitem__(self, role: str) -> Self:
-        """Return the session itself for "slave", and pinned to the master for "master", as torngas 1.8's scripts ask.
+        """Return the session itself, pinned to the master if *role* is "master"; for scripts of torngas 1.8.
 
         Raises:
             KeyError: Another role.
@@ -118,11 +118,11 @@ class DbSession(AsyncSession):
         return self.using_master() if role == "master" else self
 
     def __call__(self) -> Self:
-        """Return the session itself, as the scoped session of torngas 1.8 did."""
+        """Return the session itself, as the scoped session of torngas 1.8 does."""
         return self
 
     async def remove(self) -> None:
-        """Roll back and forget every object, as the scoped session of torngas 1.8; the session can be used again."""
+        """Roll back and expunge all objects, as in torngas 1.8's scoped session; the session stays usable."""
         await self.close()
 
     def query(self, *entities: object) -> "Query[Any]":
@@ -130,10 +130,10 @@ class DbSession(AsyncSession):
         return Query(entities, lambda: self)
 
     async def settle(self, outcome: Outcome) -> None:
-        """Commit what a request did; roll it back when the request has failed.
+        """Commit a request's changes, or roll back if the request has failed.
 
-        Rows that are read while the answer is sent need their transaction: one that nothing waits for, without
-        changes, goes on.
+        If rows are still streamed while the response is sent, a transaction without changes and without functions
+        that wait for its end stays open.
         """
         if outcome.is_failure:
             await self.rollback()
@@ -145,7 +145,7 @@ class DbSession(AsyncSession):
         return any(not each.closed for each in self._streams)
 
     def close_now(self) -> bool:
-        """Close for good if that takes no word with a server, as after reads from a slave; else return False."""
+        """Close finally if that needs no round trip, as after reads from a slave; else return False."""
         sync = self.sync_session
         if sync.is_finished or not sync.is_closed_silently():
             return sync.is_finished
@@ -154,9 +154,9 @@ class DbSession(AsyncSession):
         return True
 
     async def aclose(self) -> None:
-        """Roll back and give every connection back, for good; twice is harmless.
+        """Roll back, return all connections, and close finally. Calling it twice is harmless.
 
-        A statement that another task is in the middle of is waited for: the caller bounds the time.
+        If another task is running a statement, this waits for it; the caller sets a timeout.
         """
         sync = self.sync_session
         if sync.is_finished:

@@ -1,6 +1,6 @@
-"""SQLAlchemy's engine of one server, as the settings want it: its pool, its limits and what its errors mean.
+"""SQLAlchemy's engine of one server, configured from the settings: its pool, limits and translation of errors.
 
-A slave's engine runs in AUTOCOMMIT without rollbacks, so a read is one round trip: the SELECT and its rows.
+A slave's engine uses AUTOCOMMIT without rollbacks, so a read takes one round trip.
 """
 
 import logging
@@ -36,7 +36,7 @@ __all__ = ["begins_with_change", "is_in_memory", "make_engine", "open_connection
 logger = logging.getLogger("torngas_aio.db")
 
 begins_with_change: ContextVar[bool] = ContextVar("torngas_aio_db_change", default=False)
-"""Whether the transaction that a session is about to begin begins with a change."""
+"""Whether the transaction that a session is about to begin starts with a write."""
 
 ENGINE_OPTIONS = (
     "connect_args", "creator", "echo", "echo_pool", "enable_from_linting", "execution_options", "hide_parameters",
@@ -52,7 +52,7 @@ _POOL_ONLY = ("pool_size", "max_overflow", "pool_timeout", "pool_use_lifo")
 
 
 def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
-    """Return an engine for *spec*; nothing is connected yet.
+    """Return an engine for *spec*; it does not connect yet.
 
     Raises:
         ConfigError: The driver is not installed or not asynchronous, or an option does not exist.
@@ -61,7 +61,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     options = _options(spec)
     try:
         engine = create_async_engine(spec.url, **_coerced(spec.url, options))
-    except Exception as exc:  # of an option's value SQLAlchemy raises what its use happens to raise
+    except Exception as exc:  # SQLAlchemy raises arbitrary errors for an invalid option's value
         raise ConfigError(*_unusable(spec, label, exc), code="TGA501") from exc
     _set_limits(engine, spec, label)
     if spec.role == "master":
@@ -74,7 +74,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
 
 
 def _register_dialects() -> None:
-    """Make our dialects known to SQLAlchemy under their driver names; twice is harmless."""
+    """Register our dialects in SQLAlchemy under their driver names. Calling it twice is harmless."""
     for name, dialect in (
         ("mysql.torngas_aiomysql", AiomysqlDialect),
         ("mysql.torngas_asyncmy", AsyncmyDialect),
@@ -89,7 +89,7 @@ def _options(spec: ServerSpec) -> dict[str, object]:
     poolclass = _pool_class(spec, options.pop("poolclass", None))
     options["poolclass"] = poolclass
     if issubclass(poolclass, WaitingPool):
-        options.setdefault("pool_use_lifo", True)  # a few busy connections, rather than many nearly idle ones
+        options.setdefault("pool_use_lifo", True)  # keeps few connections busy instead of many nearly idle
     else:
         for key in _POOL_ONLY:
             options.pop(key, None)
@@ -99,7 +99,7 @@ def _options(spec: ServerSpec) -> dict[str, object]:
 
 
 def _coerced(url: URL, options: dict[str, object]) -> dict[str, object]:
-    """*options* with text turned into what SQLAlchemy wants; its own coercion would cut seconds to whole ones."""
+    """Return *options* with text converted to SQLAlchemy's types; its own coercion truncates seconds to integers."""
     types = url.get_dialect().engine_config_types
     seconds = {"pool_timeout": float, "pool_recycle": float}
     return {
@@ -110,7 +110,7 @@ def _coerced(url: URL, options: dict[str, object]) -> dict[str, object]:
 
 def _pool_class(spec: ServerSpec, named: object) -> type[Pool]:
     if is_in_memory(spec.url):
-        return POOL_CLASSES["StaticPool"]  # each further connection would be another, empty database
+        return POOL_CLASSES["StaticPool"]  # every further connection would open a new, empty database
     if named is None:
         return WaitingPool
     if isinstance(named, str):
@@ -138,7 +138,7 @@ def is_in_memory(url: URL) -> bool:
 
 def _set_limits(engine: AsyncEngine, spec: ServerSpec, label: str) -> None:
     module: Any = engine.dialect.loaded_dbapi
-    if hasattr(module, "read_seconds"):  # one of our dialects
+    if hasattr(module, "read_seconds"):  # one of our own dialects
         module.read_seconds = spec.read_seconds
         module.connect_seconds = spec.connect_seconds
     pool = engine.sync_engine.pool
@@ -149,7 +149,7 @@ def _set_limits(engine: AsyncEngine, spec: ServerSpec, label: str) -> None:
 
 
 def _finish_commits(engine: AsyncEngine) -> None:
-    """Have a task that is cancelled during a COMMIT learn its outcome first: what waits for a commit must follow it."""
+    """Defer a cancellation during a COMMIT until its outcome is known, so that functions after the commit can run."""
     dialect: Any = engine.dialect
     commit = dialect.do_commit
 
@@ -160,9 +160,9 @@ def _finish_commits(engine: AsyncEngine) -> None:
 
 
 def _forgive_rollbacks(engine: AsyncEngine) -> None:
-    """Have a ROLLBACK whose connection is lost succeed: the server has undone the transaction with it.
+    """Ignore the error of a ROLLBACK on a lost connection: the server rolls the transaction back itself.
 
-    The pool replaces the connection when it is next taken out.
+    The pool replaces the connection at its next checkout.
     """
     dialect: Any = engine.dialect
     rollback = dialect.do_rollback
@@ -190,9 +190,9 @@ def _pinger(engine: Engine) -> Callable[[DBAPIConnection], bool]:
 
 
 def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[ExceptionContext], BaseException | None]:
-    """Return a listener that turns lost and refused connections into our errors; all others stay SQLAlchemy's.
+    """Return a listener that translates lost and refused connections; other errors stay SQLAlchemy's.
 
-    A value that its column or parameter cannot hold is a `DataError` whatever the driver makes of it.
+    A value that does not fit its column or parameter raises `DataError`, whatever the driver raises.
     """
     module = engine.dialect.loaded_dbapi
     account = spec.account
@@ -221,9 +221,9 @@ def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[Excep
 
 
 def _of_statement(context: ExceptionContext, error: Exception, label: str) -> BaseException | None:
-    """Return *error* as ours where the server has ended the statement; as a `DataError` where a value does not fit.
+    """Return our error if the server has ended the statement, or a `DataError` if a value does not fit.
 
-    None where SQLAlchemy has the right one.
+    None if SQLAlchemy's error is appropriate.
     """
     if is_given_up(error):
         return DatabaseUnavailable(f"database {label}: the server has ended the statement ({said_by(error)}).")
@@ -235,7 +235,7 @@ def _of_statement(context: ExceptionContext, error: Exception, label: str) -> Ba
 
 
 def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
-    """Return the error to raise for a write that was refused; None where that is the statement's own fault."""
+    """Return the error to raise for a refused write; None if the statement itself is at fault."""
     assert context.connection is not None
     connection: Any = context.connection.connection.dbapi_connection
     if not await_(outage.refuses_writes(partial(greenlet_spawn, connection.takes_writes))):
@@ -245,9 +245,9 @@ def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
 
 
 def watch_outage(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
-    """Have the engine's statements and connections watched; the probe is a connection beside the pool."""
+    """Watch the engine's statements and connections for an outage; probes use a connection outside the pool."""
     module: Any = engine.dialect.loaded_dbapi
-    if not hasattr(module, "outage"):  # not one of our dialects
+    if not hasattr(module, "outage"):  # not one of our own dialects
         return None
 
     def takes_its_writes() -> bool:
@@ -271,7 +271,7 @@ def watch_outage(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | 
 
 
 def open_connection(engine: Engine, spec: ServerSpec) -> Any:
-    """Return a connection beside the pool, in a greenlet of SQLAlchemy's."""
+    """Return a connection outside the pool; call it in one of SQLAlchemy's greenlets."""
     arguments, options = engine.dialect.create_connect_args(spec.url)
     return engine.dialect.connect(*arguments, **{**options, **spec.options.get("connect_args", {})})
 
@@ -294,12 +294,12 @@ def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:
 
 
 def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:
-    """Foreign keys that are kept, readers beside a writer, and transactions that begin where SQLAlchemy says so."""
+    """Enable foreign keys and WAL (readers concurrent with a writer), and let SQLAlchemy begin transactions."""
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
         with closed_on_error(connection):
-            connection.isolation_level = None  # the driver begins none of its own: savepoints and SELECTs are inside
+            connection.isolation_level = None  # no implicit BEGIN: savepoints and SELECTs are inside
             cursor = connection.cursor()
             cursor.execute("PRAGMA foreign_keys = ON")
             cursor.execute("PRAGMA query_only = ON" if is_slave else "PRAGMA journal_mode = WAL")
@@ -309,7 +309,7 @@ def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:
         dialect: Any = engine.dialect
         rollback = dialect.do_rollback
 
-        def do_rollback(connection: Any) -> None:  # also when one that was committed comes back to the pool
+        def do_rollback(connection: Any) -> None:  # also called when a committed connection returns to the pool
             if connection.driver_connection.in_transaction:
                 rollback(connection)
 

@@ -1,7 +1,7 @@
-"""Migrations with Alembic: the tables of each connection name follow its models.
+"""Migrations with Alembic, separate for each connection name.
 
 migrations/default/*.py      the versions of the connection 'default'
-migrations/other/*.py        those of 'other'; each has its own line of versions and its own version table
+migrations/other/*.py        those of 'other'; each has its own version history and version table
 
 Migrations('default').upgrade() ─► Alembic, on the master's asyncio engine ─► env.py ─► configure_and_run
 """
@@ -33,12 +33,12 @@ SCRIPTS = Path(__file__).parent / "migration_scripts"
 class Migrations:
     """The versions of one connection name.
 
-    Import the models first: a table of which nothing is known would be dropped by the next version.
+    Import the models first: the next version would drop the table of a model that is not imported.
 
     Args:
         name: The connection's name.
-        folder: Where every connection's versions live.
-        write: Gets each line that Alembic has to say.
+        folder: The folder with the versions of all connections.
+        write: Receives each line of Alembic's output.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Migrations:
         self._config.attributes["name"] = name
 
     async def revision(self, message: str, *, is_empty: bool = False) -> Path | None:
-        """Write a version that takes the database to the models; return its path, None when nothing has changed.
+        """Write a version that brings the database to the models' state; return its path, None without changes.
 
         Args:
-            message: What changes, in a few words; becomes part of the file's name.
-            is_empty: Write one without changes, to fill in by hand.
+            message: A short description of the change; it becomes part of the file name.
+            is_empty: Write a version without changes, to be filled in manually.
 
         Raises:
-            ArgumentError: The database is not at the newest version, or Alembic refuses otherwise.
+            ArgumentError: The database is not at the newest version, or Alembic reports another error.
         """
         self.versions.mkdir(parents=True, exist_ok=True)
         self._config.attributes["is_empty"] = is_empty
@@ -71,7 +71,7 @@ class Migrations:
         return Path(path) if path else None
 
     async def upgrade(self, revision: str = "head") -> None:
-        """Take the database forward.
+        """Upgrade the database.
 
         Args:
             revision: A version, `+1`, or `head` for the newest.
@@ -82,10 +82,10 @@ class Migrations:
         await self._run(lambda config: command.upgrade(config, revision))
 
     async def downgrade(self, revision: str) -> None:
-        """Take the database back.
+        """Downgrade the database.
 
         Args:
-            revision: A version, `-1`, or `base` for none at all.
+            revision: A version, `-1`, or `base` for the state before the first version.
 
         Raises:
             ArgumentError: There is no such version.
@@ -93,11 +93,11 @@ class Migrations:
         await self._run(lambda config: command.downgrade(config, revision))
 
     async def history(self) -> None:
-        """Write every version, the newest first, and which one the database is at."""
+        """Output every version, newest first, and mark the database's current one."""
         await self._run(lambda config: command.history(config, indicate_current=True))
 
     async def current(self) -> str | None:
-        """Return the version that the database is at, None before the first; several where its line has branches."""
+        """Return the database's current version, None before the first; several if the history has branches."""
         return ", ".join(sorted(await self._applied())) or None
 
     async def _applied(self) -> tuple[str, ...]:
@@ -111,10 +111,10 @@ class Migrations:
             return await connection.run_sync(read)
 
     async def pending(self) -> list[str]:
-        """Return the versions that are on disk and not applied, the next one first, each with its message.
+        """Return the versions on disk that are not applied, in order of application, each with its message.
 
         Raises:
-            ArgumentError: The database is at a version that is not on disk, or Alembic refuses otherwise.
+            ArgumentError: The database is at a version that is not on disk, or Alembic reports another error.
             DatabaseUnavailable: The database does not answer.
         """
         applied = await self._applied()
@@ -126,7 +126,7 @@ class Migrations:
             raise ArgumentError(f"{self.name}: {self._advised(exc)}") from exc
 
     async def _run(self, function: Callable[[Config], object]) -> object:
-        """Run one of Alembic's commands on the master; below SQLAlchemy's greenlet it may be synchronous."""
+        """Run one of Alembic's synchronous commands on the master, in SQLAlchemy's greenlet."""
         if not self.versions.is_dir():
             raise ArgumentError(
                 f"{self.versions}: no versions of the connection {self.name!r}. "
@@ -139,14 +139,14 @@ class Migrations:
 
         self._check_chain()
         try:
-            with limited(None):  # a migration takes as long as its tables need
+            with limited(None):  # migrations of large tables may take long
                 async with cluster_of(self.name).master.engine.connect() as connection:
                     return await connection.run_sync(on)
         except CommandError as exc:
             raise ArgumentError(f"{self.name}: {self._advised(exc)}") from exc
 
     def _advised(self, error: Exception) -> str:
-        """The text of Alembic's *error*, and what to do about it where that is known."""
+        """Return the text of Alembic's *error*, with advice if there is any."""
         text, newest = str(error).rstrip("."), ScriptDirectory.from_config(self._config).get_heads()
         if len(newest) > 1 and ("head" in text or "not up to date" in text):
             return (
@@ -174,7 +174,7 @@ class Migrations:
 
 
 def configure_and_run(context: Any) -> None:
-    """Run the migrations of the command in hand; called by `env.py`, with Alembic's `context`."""
+    """Run the migrations of the current command; called by `env.py` with Alembic's `context`."""
     attributes = context.config.attributes
     connection: Connection = attributes["connection"]
     name: str = attributes["name"]
@@ -202,12 +202,12 @@ def configure_and_run(context: Any) -> None:
 
 
 def version_table_of(name: str) -> str:
-    """Return the table that holds the version of the connection *name*; two names may share one database."""
+    """Return the name of the version table of the connection *name*; several names may share one database."""
     return "alembic_version" if name == "default" else f"alembic_version_{name}"
 
 
 def _chooser(name: str) -> Callable[..., bool]:
-    """Which tables of the database a version is about: not those of other connections, nor Alembic's own."""
+    """Return a filter of the tables for versions of *name*: not those of other connections, nor Alembic's own."""
     others = [metadata for other, metadata in metadatas().items() if other != name]
 
     def is_included(found: Any, table: str | None, kind: str, is_reflected: bool, compared_to: object) -> bool:
@@ -220,7 +220,7 @@ def _chooser(name: str) -> Callable[..., bool]:
 
 
 def _without_empty(context: object, revision: object, directives: list[MigrationScript]) -> None:
-    """Write no version when nothing has changed."""
+    """Suppress a version without changes."""
     if directives and directives[0].upgrade_ops is not None and directives[0].upgrade_ops.is_empty():
         directives[:] = []
 
@@ -230,7 +230,7 @@ def _escaped(path: Path) -> str:
 
 
 class _Lines(io.TextIOBase):
-    """A file to which Alembic writes; whole lines go on to *write*."""
+    """A file object for Alembic's output; passes complete lines to *write*."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write

@@ -1,4 +1,4 @@
-"""`Model`, the base class of all models: where a model lives, how it is queried, the session it belongs to.
+"""`Model`, the base class of all models: its connection, its queries and its session.
 
 class User(Model):
     __tablename__ = 'users'
@@ -28,15 +28,15 @@ _STATEMENT = "_torngas_select"
 
 
 class _Tables(MetaData):
-    """The tables of one connection, whose mistaken use says what to write."""
+    """The tables of one connection; passing an asyncio engine raises an error that names the right call."""
 
     def create_all(self, bind: Any, *args: Any, **kwargs: Any) -> None:
-        """As SQLAlchemy's. Raises `ArgumentError` where *bind* is an engine of asyncio."""
+        """Do as SQLAlchemy's method. Raises `ArgumentError` if *bind* is an asyncio engine."""
         _refuse_async_engine(bind, "create_all", "create_db")
         super().create_all(bind, *args, **kwargs)
 
     def drop_all(self, bind: Any, *args: Any, **kwargs: Any) -> None:
-        """As SQLAlchemy's. Raises `ArgumentError` where *bind* is an engine of asyncio."""
+        """Do as SQLAlchemy's method. Raises `ArgumentError` if *bind* is an asyncio engine."""
         _refuse_async_engine(bind, "drop_all", "drop_db")
         super().drop_all(bind, *args, **kwargs)
 
@@ -62,24 +62,24 @@ def metadata_of(name: str = "default") -> MetaData:
 
 
 def metadatas() -> dict[str, MetaData]:
-    """Return the tables of every connection that a model names."""
+    """Return the tables of every connection used by a model."""
     return dict(_metadatas)
 
 
 class _Queries:
-    """`Model.Q`: a fresh query of the class it is read on."""
+    """The descriptor of `Model.Q`: returns a new query of the class."""
 
     def __get__(self, instance: object, owner: type[M]) -> Query[M]:
         name = owner.__connection_name__
         statement: Select[Any] | None = owner.__dict__.get(_STATEMENT)
-        if statement is None:  # PERF: immutable, so made once for each class
+        if statement is None:  # PERF: immutable, so built once per class
             statement = select(owner)
             type.__setattr__(owner, _STATEMENT, statement)
         return Query((owner,), lambda: current_session(name), statement)
 
 
 class _Sessions:
-    """`Model.session`: the current session of the class's connection."""
+    """The descriptor of `Model.session`: returns the current session of the class's connection."""
 
     def __get__(self, instance: object, owner: "type[Model]") -> DbSession:
         return current_session(owner.__connection_name__)
@@ -88,15 +88,15 @@ class _Sessions:
 class Model(AsyncAttrs, DeclarativeBase):
     """The base class of models.
 
-    Plain `Column` attributes, annotated or not, and typed `Mapped[]` attributes may stand side by side.
-    `await user.awaitable_attrs.posts` loads what was not loaded with the object.
+    Plain `Column` attributes, annotated or not, and typed `Mapped[]` attributes may be mixed.
+    `await user.awaitable_attrs.posts` loads an attribute that was not loaded with the object.
 
     Raises:
-        ArgumentError: When an object is made: a value is given for what is no column.
+        ArgumentError: On construction: a value is given for a name that is not a column.
 
     Attributes:
         Q: A query of this model in the current session.
-        session: The current session: of the innermost `session_scope`, else of the request.
+        session: The current session: that of the innermost `session_scope`, else that of the request.
     """
 
     __abstract__ = True

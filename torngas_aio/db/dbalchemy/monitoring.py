@@ -1,14 +1,14 @@
-"""Tasks beside all requests: replicas that lag are found, and idle connections pinged.
+"""Background tasks: detection of lagging replicas, and pings of idle connections.
 
-    master   ─► position, and since when it has been there ┐
-    replica  ─► position ─────────────────────────────────┴─► lag: since when the master has had what this one has not
-                                                              above MAX_LAG: left out      below: used again
+    master   ─► position, and the time it was first seen ┐
+    replica  ─► position ───────────────────────────────┴─► lag: age of the first master position not reached yet
+                                                            above MAX_LAG: not used      below: used again
 
     every PING_DB seconds: each pool's idle connections, PING_CONN_COUNT at most ── dead: replaced
                            each slave that was down                              ── answers: used again
 
-Positions are compared, not clocks: while nothing is written nothing lags, and a replica that was cut off from its
-master, or whose replication has stopped, lags from the first change that it misses.
+Positions are compared, not clocks: without writes there is no lag, and a replica that lost its master, or whose
+replication has stopped, lags from the first change that it misses.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ __all__ = ["SAMPLE_SECONDS", "KeepAlive", "LagWatch"]
 logger = logging.getLogger("torngas_aio.db")
 
 SAMPLE_SECONDS = 1.0
-"""Between two samples; also how long one may take."""
+"""Seconds between two samples; also the timeout of one sample."""
 
 _MAX_SAMPLES = 3600
 
 
 class LagWatch:
-    """The lag of one cluster's replicas, within one loop; it ends with `aclose`.
+    """A task that monitors the lag of one cluster's replicas, in one event loop, until `aclose`.
 
     Args:
-        max_seconds: A replica that lags more is left out.
+        max_seconds: The maximum lag; a replica that lags more is not used.
     """
 
     def __init__(self, master: Node, slaves: Sequence[Node], max_seconds: float) -> None:
@@ -55,16 +55,16 @@ class LagWatch:
         self._task = BackgroundTask("torngas_aio.db.lag")
 
     def start(self) -> None:
-        """Begin, in the running loop; the first sample comes after `SAMPLE_SECONDS`."""
+        """Start in the running event loop; the first sample is taken after `SAMPLE_SECONDS`."""
         self._task.start(self._run)
 
     async def aclose(self) -> None:
-        """End the watching. Twice is harmless."""
+        """Stop monitoring. Calling it twice is harmless."""
         await self._task.aclose()
         await asyncio.gather(*(sampler.aclose() for sampler in (self._master, *self._slaves)))
 
     async def sample(self) -> None:
-        """Ask every server once, all at the same time, and judge."""
+        """Query all servers concurrently, once, and update which replicas are late."""
         now = monotonic()
         _, *replies = await asyncio.gather(*(sampler.ask() for sampler in (self._master, *self._slaves)))
         if self._master.node.position is not None:
@@ -79,7 +79,7 @@ class LagWatch:
             await asyncio.sleep(SAMPLE_SECONDS)
             try:
                 await self.sample()
-            except Exception:  # the next sample may fare better
+            except Exception:  # the next sample may succeed
                 logger.exception("Sampling the replicas' lag failed.")
 
     def _note(self, position: Position, now: float) -> None:
@@ -87,13 +87,13 @@ class LagWatch:
             last = self._history[-1][1]
             if last == position:
                 return
-            if not position.has_reached(last):  # another history: restored, or of another server
+            if not position.has_reached(last):  # the history has changed: a restored backup or another server
                 self._history.clear()
         self._history.append((now, position))
 
     def _judge(self, sampler: "_Sampler") -> None:
         node, position = sampler.node, sampler.node.position
-        # What is past one entry is past all before it; of a slave that was stopped for hours there are many.
+        # A position past one entry is past all earlier ones; a slave stopped for hours makes the history long.
         reached = bisect(self._history, False, key=lambda entry: not _is_past(node, entry[1]))
         missed = self._history[reached][0] if reached < len(self._history) else None
         if missed is not None and (position is None or not sampler.is_replica):
@@ -103,7 +103,7 @@ class LagWatch:
         if (lag > self._max_seconds) is not node.is_late:
             node.mark_late(lag)
         while len(self._history) > 1 and all(_is_past(each.node, self._history[1][1]) for each in self._slaves):
-            self._history.popleft()  # only what a replica may still miss is kept
+            self._history.popleft()  # keep only entries that a replica may not have reached
 
 
 def _is_past(node: Node, position: Position) -> bool:
@@ -111,7 +111,7 @@ def _is_past(node: Node, position: Position) -> bool:
 
 
 class _Sampler:
-    """Asks one server for its position, on a connection of its own."""
+    """A sampler of one server's position, with its own connection."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -121,11 +121,11 @@ class _Sampler:
         self._has_warned = False
 
     async def ask(self) -> bool:
-        """Note where the server is; return whether it has answered in time."""
+        """Update the node's position; return whether the server answered in time."""
         try:
             async with asyncio.timeout(SAMPLE_SECONDS):
                 await greenlet_spawn(self._ask)
-        except Exception as error:  # noqa: BLE001  # whatever a driver raises: the next sample opens another connection
+        except Exception as error:  # noqa: BLE001  # any driver error: the next sample opens another connection
             if self._connection is not None and is_forbidden(error):
                 self.warn(f"{said_by(error)}: GRANT the user what that takes")
             self._drop()
@@ -142,7 +142,7 @@ class _Sampler:
                 await greenlet_spawn(self._close)
 
     def warn(self, why: str) -> None:
-        """Say once why this server is not watched."""
+        """Log once why this server is not monitored."""
         if not self._has_warned:
             self._has_warned = True
             logger.warning("Database %s: its lag is not watched: %s.", self.node.label, why)
@@ -173,16 +173,16 @@ class _Sampler:
 
 
 async def _is_writable() -> bool:
-    return False  # it was asked just now
+    return False  # the server was queried just before
 
 
 class KeepAlive:
-    """One task that pings; it ends with `aclose`.
+    """A task that pings idle connections until `aclose`.
 
     Args:
-        clusters: Called before each round.
-        seconds: Between two rounds.
-        count: Idle connections of each pool that are pinged in a round.
+        clusters: Returns the clusters to ping; called before each round.
+        seconds: Seconds between two rounds.
+        count: Idle connections pinged per pool and round.
     """
 
     def __init__(self, clusters: Callable[[], Iterable[Cluster]], seconds: float, count: int) -> None:
@@ -192,15 +192,15 @@ class KeepAlive:
         self._task = BackgroundTask("torngas_aio.db.keepalive")
 
     def start(self) -> None:
-        """Begin, in the running loop; the first round comes after one interval."""
+        """Start in the running event loop; the first round comes after one interval."""
         self._task.start(self._run)
 
     async def aclose(self) -> None:
-        """End the task and wait for it; twice is harmless."""
+        """Cancel the task and await it. Calling it twice is harmless."""
         await self._task.aclose()
 
     async def ping(self) -> None:
-        """Ping once, every server after the other."""
+        """Run one round of pings, one server after the other."""
         for cluster in self._clusters():
             for node in cluster.nodes:
                 await self._ping(node)
@@ -210,7 +210,7 @@ class KeepAlive:
             await asyncio.sleep(self._seconds)
             try:
                 await self.ping()
-            except Exception:  # a boundary: the next round may fare better
+            except Exception:  # a boundary: the next round may succeed
                 logger.exception("Pinging the databases failed.")
 
     async def _ping(self, node: Node) -> None:
@@ -221,13 +221,13 @@ class KeepAlive:
         if node.is_down:
             idle = max(1, idle)
         try:
-            async with AsyncExitStack() as held:  # all at once: a pool that gives the last first would give one only
+            async with AsyncExitStack() as held:  # all at once: a LIFO pool would return the same one again
                 for _ in range(idle):
-                    await held.enter_async_context(node.engine.connect())  # taking it out pings it
+                    await held.enter_async_context(node.engine.connect())  # the checkout pings it
         except DatabaseUnavailable:
             node.mark_down()
         except PoolExhausted:
-            pass  # what is in use needs no ping
+            pass  # connections in use need no ping
         else:
             if idle:
                 node.mark_up()

@@ -1,4 +1,4 @@
-"""SQLAlchemy's dialects for MySQL and MariaDB with deadlines and clear disconnects: aiomysql, asyncmy."""
+"""SQLAlchemy's aiomysql and asyncmy dialects for MySQL and MariaDB, with deadlines and clear disconnect errors."""
 
 # pyright: reportMissingTypeStubs=false
 
@@ -33,12 +33,12 @@ _SHUTTING_DOWN = 1053  # MySQL's ER_SERVER_SHUTDOWN
 
 
 class _MySQLGuard(Guard):
-    """A connection that also knows when there is nothing to roll back.
+    """A guarded connection that skips rollbacks if there is nothing to roll back.
 
     Attributes:
-        is_clean: Nothing was asked since the last commit or rollback. SQLAlchemy rolls back whatever comes back to its
-            pool: after a commit, that is a round trip for nothing (benchmarks/db.py, insert).
-        is_shared: The driver's own connection was handed out, and what is done with it cannot be seen here.
+        is_clean: No statement was sent since the last commit or rollback. SQLAlchemy rolls back each connection that
+            returns to its pool, which after a commit is a wasted round trip (benchmarks/db.py, insert).
+        is_shared: The driver's own connection was given to the application, whose use of it is not visible here.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -48,7 +48,7 @@ class _MySQLGuard(Guard):
         self._is_mariadb: bool | None = None
 
     def ping(self, reconnect: bool = False) -> None:
-        """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
+        """Ping the server; it has `PING_SECONDS` to answer."""
         await_(self.bounded(self._connection.ping(reconnect=False), seconds=PING_SECONDS))
 
     def takes_writes(self) -> bool:
@@ -67,13 +67,13 @@ class _MySQLGuard(Guard):
 
     @property
     def is_mariadb(self) -> bool:
-        """Whether the server is MariaDB rather than MySQL; asked once."""
+        """Return whether the server is MariaDB rather than MySQL."""
         if self._is_mariadb is None:
             self._is_mariadb = "mariadb" in str(self._row_of("SELECT VERSION()")[0]).lower()
         return self._is_mariadb
 
     def _row_of(self, question: str) -> Any:
-        cursor = cast(Any, self).cursor()  # a mixin: SQLAlchemy's connection stands behind it
+        cursor = cast(Any, self).cursor()  # a mixin of SQLAlchemy's connection
         cursor.execute(question)
         return cursor.fetchone()
 
@@ -99,21 +99,21 @@ class _MySQLGuard(Guard):
 
 
 class _MySQLDialect:
-    """What both MySQL dialects add to SQLAlchemy's."""
+    """A mixin with the additions of both MySQL dialects to SQLAlchemy's."""
 
     def get_driver_connection(self, connection: Any) -> Any:
-        """Return the driver's own connection, and note that it was handed out."""
+        """Return the driver's own connection, and record that the application has it."""
         connection.is_clean, connection.is_shared = False, True
         return connection._connection
 
     def is_disconnect(self, e: Any, connection: object, cursor: object) -> bool:
-        """Whether *e* means that the connection is gone."""
+        """Return whether *e* means that the connection is lost."""
         is_gone = bool(cast(Any, super()).is_disconnect(e, connection, cursor))  # a mixin: the dialect's
         return is_gone or e.args[:1] == (_SHUTTING_DOWN,)
 
 
 class _GuardedCursor:
-    """Statements and fetches of one connection, each within the deadline."""
+    """A cursor mixin that applies the deadline to each statement and fetch."""
 
     __slots__ = ()
 
@@ -130,7 +130,7 @@ class _GuardedCursor:
 
 
 class _GuardedStream(_GuardedCursor):
-    """A server-side cursor: each fetch crosses the wire."""
+    """A server-side cursor: each fetch is a network operation."""
 
     __slots__ = ()
 
@@ -175,7 +175,7 @@ class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
 
 class _AiomysqlModule(GuardedModule, AsyncAdapt_aiomysql_dbapi):
     def connect(self, *args: object, **kwargs: Any) -> _AiomysqlConnection:
-        from torngas_aio._compat.aiomysql import connect  # here: only where aiomysql is installed
+        from torngas_aio._compat.aiomysql import connect  # imported here because aiomysql is optional
 
         creator = kwargs.pop("async_creator_fn", connect)
         return await_(_AiomysqlConnection.create(self, self.greeted(creator(*args, **kwargs))))

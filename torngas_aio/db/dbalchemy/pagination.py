@@ -1,7 +1,7 @@
-"""Pages of a query: by number with the total, or by the last row seen.
+"""Pages of a query: by number, with the total, or by cursor (the last row of the page before).
 
-Pagination    page 3 of 17: items, total, prev/next, the numbers to show   two statements, slow on far pages
-KeysetPage    the rows after this cursor                                   one statement, quick anywhere
+Pagination    page 3 of 17: items, total, prev/next, the numbers to show   two statements, slow for high page numbers
+KeysetPage    the rows after a cursor                                      one statement, equally fast for every page
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -24,11 +24,11 @@ __all__ = ["KeysetPage", "Pagination", "count_of", "keyset_page", "page_of"]
 T = TypeVar("T")
 
 EMPTY_PAGE: Any = object()
-"""Stands for the page itself, which has no items."""
+"""The default of *error_out*: return the page itself, which has no items."""
 
 
 class PagedQuery(Protocol[T]):
-    """What a page asks of its query; see `Query`."""
+    """The query methods that a page uses; see `Query`."""
 
     statement: Select[Any]
 
@@ -45,9 +45,9 @@ class Pagination(Generic[T]):
 
     Attributes:
         items: The rows of this page.
-        total: How many rows the query has in all.
+        total: The number of rows of the whole query.
         page: This page's number, from 1.
-        per_page: Rows a page.
+        per_page: Rows per page.
     """
 
     __slots__ = ("_query", "items", "page", "per_page", "total")
@@ -67,7 +67,7 @@ class Pagination(Generic[T]):
 
     @property
     def pages(self) -> int:
-        """How many pages there are."""
+        """The number of pages."""
         return -(-self.total // self.per_page)
 
     @property
@@ -82,34 +82,34 @@ class Pagination(Generic[T]):
 
     @property
     def prev_num(self) -> int | None:
-        """Number of the page before, None on the first."""
+        """The number of the previous page, None on the first."""
         return self.page - 1 if self.has_prev else None
 
     @property
     def next_num(self) -> int | None:
-        """Number of the page after, None on the last."""
+        """The number of the next page, None on the last."""
         return self.page + 1 if self.has_next else None
 
     async def prev(self, error_out: object = EMPTY_PAGE) -> Any:
-        """Return the page before; before the first comes *error_out*, without it the first again."""
+        """Return the previous page; on the first page return *error_out*, or by default the first page again."""
         if self.page == 1 and error_out is not EMPTY_PAGE:
             return error_out
         return await page_of(self._query, max(1, self.page - 1), self.per_page, EMPTY_PAGE)
 
     async def next(self, error_out: object = EMPTY_PAGE) -> Any:
-        """Return the page after; after the last comes *error_out*, without it an empty page."""
+        """Return the next page; on the last page return *error_out*, or by default an empty page."""
         return await page_of(self._query, self.page + 1, self.per_page, error_out)
 
     def iter_pages(
         self, left_edge: int = 2, left_current: int = 2, right_current: int = 5, right_edge: int = 2
     ) -> Iterator[int | None]:
-        """Yield the page numbers to show; None where some are left out.
+        """Yield the page numbers to show, and None for each gap.
 
         Args:
-            left_edge: How many at the beginning.
-            left_current: How many before this page.
-            right_current: How many from this page on.
-            right_edge: How many at the end.
+            left_edge: Count of numbers at the beginning.
+            left_current: Count of numbers before this page.
+            right_current: Count of numbers from this page on.
+            right_edge: Count of numbers at the end.
         """
         last = 0
         for number in range(1, self.pages + 1):
@@ -127,11 +127,11 @@ class Pagination(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class KeysetPage(Generic[T]):
-    """Rows after a cursor.
+    """A page of rows after a cursor.
 
     Attributes:
-        next_cursor: Where the next page begins, None on the last one; safe in a URL. Not signed: it is read as
-            values of the query's columns and nothing else.
+        next_cursor: The cursor of the next page, None on the last one; URL-safe. It is not signed; it is only parsed
+            as values of the query's columns.
     """
 
     items: Sequence[T]
@@ -147,9 +147,9 @@ class KeysetPage(Generic[T]):
 
 
 async def count_of(session: AsyncSession, statement: Select[Any]) -> int:
-    """Return how many rows *statement* has."""
+    """Return the number of rows of *statement*."""
     inner = statement.order_by(None)
-    if parts_of(inner) <= {"join"}:  # PERF: no derived table: MySQL counts an index instead of copying the rows
+    if parts_of(inner) <= {"join"}:  # PERF: without a derived table MySQL counts on an index instead of copying rows
         counting = inner.with_only_columns(func.count(), maintain_column_froms=True)
     else:
         counting = select(func.count()).select_from(inner.subquery())
@@ -199,8 +199,8 @@ async def keyset_page(
     """Return the rows of *model* after the cursor *after*; see `Query.paginate_after`.
 
     Raises:
-        ArgumentError: The order is none that can be continued, or *per_page* is no whole number from 1.
-        InvalidCursor: *after* is no cursor of this query.
+        ArgumentError: The order does not support cursors, or *per_page* is not a whole number from 1.
+        InvalidCursor: *after* is not a cursor of this query.
     """
     size = _size(per_page)
     keys = _keys(model, query.statement)
@@ -258,7 +258,7 @@ def _is_unary(clause: object) -> TypeGuard[UnaryExpression[Any]]:
 
 
 def _follows(keys: Sequence[_Key], values: Sequence[Any]) -> object:
-    """`(a, b) > (x, y)` spelt out, since the directions may differ: `a > x OR (a = x AND b > y)`."""
+    """Return `(a, b) > (x, y)` in expanded form, since directions may differ: `a > x OR (a = x AND b > y)`."""
     cases: list[ColumnElement[bool]] = []
     for index, key in enumerate(keys):
         same = [earlier.attribute == value for earlier, value in zip(keys[:index], values, strict=False)]

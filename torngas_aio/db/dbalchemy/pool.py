@@ -1,11 +1,11 @@
-"""The connection pool: first come, first served; a bounded wait; dead connections replaced before they are used.
+"""The connection pool: FIFO waiting with a timeout; dead connections are replaced before use.
 
     checkout ── server down: DatabaseUnavailable at once
-             ├─ idle connection? ── idle for long, or unread bytes: ping ── lost: replaced, unnoticed
-             └─ all in use: wait in line ── deadline ─► PoolExhausted (answered 503), with a line in the log
+             ├─ idle connection? ── idle for long, or unread bytes: ping ── lost: replaced transparently
+             └─ all in use: wait in the queue ── timeout ─► PoolExhausted (answered 503), and a log line
 
-SQLAlchemy's asyncio pool lets a newcomer take a connection from under those who wait, and those who wait sit
-out their time when opening a connection fails.
+SQLAlchemy's asyncio pool lets a new caller take a connection ahead of waiting ones, and if opening a connection fails,
+waiting callers still wait for their full timeout.
 """
 
 import asyncio
@@ -39,18 +39,18 @@ __all__ = ["POOL_CLASSES", "NamedPool", "WaitingPool", "watch_idle"]
 T = TypeVar("T")
 
 logger = logging.getLogger("torngas_aio.db")
-# Where SQLAlchemy's own pools stand (`sqlalchemy.log`): who wants to hear of each connection lowers it.
+# The level of SQLAlchemy's own pool loggers (`sqlalchemy.log`); lower it to log each connection.
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
 IDLE_SECONDS = 5.0
-"""A connection that was idle for longer is pinged before it is used; a younger one is trusted."""
+"""Idle seconds after which a connection is pinged before it is used."""
 
 
 class FairQueue(QueueCommon[T]):
-    """The idle connections and the line of those who wait for one.
+    """The idle connections, and a FIFO queue of waiters.
 
-    What is put goes to the first in line. A waiter that is cancelled hands on what it was given meanwhile.
-    The interface is that of SQLAlchemy's queues; everything runs in one loop.
+    A returned connection goes to the first waiter. A cancelled waiter passes on the connection it received meanwhile.
+    The interface is that of SQLAlchemy's queues; all calls are in one event loop.
     """
 
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
@@ -61,7 +61,7 @@ class FairQueue(QueueCommon[T]):
 
     @property
     def waiting(self) -> int:
-        """How many wait in line."""
+        """The number of waiters."""
         return sum(not waiter.done() for waiter in self._line)
 
     def qsize(self) -> int:
@@ -94,7 +94,7 @@ class FairQueue(QueueCommon[T]):
         return self.get(False)
 
     def take_all(self) -> list[T]:
-        """Return every idle connection; none is left."""
+        """Remove and return every idle connection."""
         items, self._items = list(self._items), deque()
         return items
 
@@ -102,7 +102,7 @@ class FairQueue(QueueCommon[T]):
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
         self._line.append(waiter)
-        # PERF: a timer of our own costs a tenth of `asyncio.timeout`
+        # PERF: a plain timer costs a tenth of `asyncio.timeout`
         timer = None if timeout is None else loop.call_later(timeout, self._give_up, waiter)
         try:
             return await waiter
@@ -133,12 +133,12 @@ class FairQueue(QueueCommon[T]):
 
 
 class NamedPool(Pool):
-    """A pool whose failures to connect have a name of ours, whatever the driver raises.
+    """A pool that translates failures to connect into our exceptions.
 
     Attributes:
-        label: The server as messages name it.
+        label: The server's name in messages.
         account: User and database, for messages about connecting.
-        outage: Whether the server answers and takes writes, where that is watched.
+        outage: The server's availability, if it is watched.
     """
 
     label = "database"
@@ -157,14 +157,14 @@ class NamedPool(Pool):
             return super().connect()
         except DatabaseUnavailable:
             raise
-        except OSError as exc:  # asyncpg lets them through; the other drivers have errors of their own
+        except OSError as exc:  # raised by asyncpg; the other drivers raise their own errors
             raise DatabaseUnavailable(
                 f"{self.label}: no connection{self.account} ({said_by(exc)}). {advice_on(exc)}"
             ) from exc
 
 
 class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
-    """At most `pool_size` + `max_overflow` connections; who finds none waits in line for `pool_timeout` seconds."""
+    """A pool of at most `pool_size` + `max_overflow` connections; callers queue for up to `pool_timeout` seconds."""
 
     _queue_class = FairQueue[ConnectionPoolEntry]
     _is_disposed = False
@@ -173,8 +173,8 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         """Return a connection.
 
         Raises:
-            PoolExhausted: None came free in time.
-            DatabaseUnavailable: The server is out of reach.
+            PoolExhausted: No connection became free in time.
+            DatabaseUnavailable: The server is unreachable.
         """
         started = monotonic()
         try:
@@ -183,18 +183,18 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
             raise self._exhausted(monotonic() - started) from exc
 
     def drop_idle(self) -> None:
-        """Close the idle connections; others are opened when they are wanted."""
+        """Close the idle connections; new ones are opened on demand."""
         records = self._fair_queue.take_all()
         try:
             for record in records:
                 record.invalidate()
-        finally:  # also when cancelled: each has its place in the pool
+        finally:  # also on cancellation: each connection must free its slot in the pool
             for record in records:
                 super()._do_return_conn(record)
 
     @property
     def waiting(self) -> int:
-        """How many wait for a connection."""
+        """The number of callers that wait for a connection."""
         return self._fair_queue.waiting
 
     @property
@@ -204,11 +204,11 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
 
     @property
     def has_place(self) -> bool:
-        """Whether a connection that comes back is kept, rather than closed."""
+        """Whether a returned connection is kept instead of closed."""
         return not self._is_disposed and not self._pool.full()
 
     def dispose(self) -> None:
-        """Close the idle connections now, and those in use when they come back."""
+        """Close the idle connections now, and those in use when they are returned."""
         super().dispose()
         self._is_disposed = True
 
@@ -233,7 +233,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         )
 
     def _create_connection(self) -> ConnectionPoolEntry:
-        # Opened by the caller who takes it; where that fails it comes back, to the first in line, who tries it again.
+        # The caller that takes the entry opens it; if that fails, the entry goes to the first waiter, which retries.
         return unopened_record(self)
 
 
@@ -252,15 +252,15 @@ POOL_CLASSES: dict[str, type[Pool]] = {
     "StaticPool": _StaticPool,
     "SingletonThreadPool": _StaticPool,
 }
-"""What `poolclass` may name; names of torngas 1.8 mean their asyncio relatives."""
+"""The values of `poolclass`; names of torngas 1.8 are mapped to their asyncio counterparts."""
 
 
 def watch_idle(pool: Pool, ping: Callable[[Any], bool], idle_seconds: float = IDLE_SECONDS) -> None:
-    """Have *pool* look at each connection before it is used.
+    """Make *pool* check each connection before it is used.
 
     Args:
-        ping: Called with a driver connection; false, or an error of the driver, when it is dead.
-        idle_seconds: One that was idle for longer is pinged.
+        ping: Called with a driver connection; returns False or raises a driver error if it is dead.
+        idle_seconds: Idle seconds after which a connection is pinged.
     """
 
     def note_opened(connection: object, record: ConnectionPoolEntry) -> None:
@@ -271,7 +271,7 @@ def watch_idle(pool: Pool, ping: Callable[[Any], bool], idle_seconds: float = ID
 
     def check(connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
         since = record.info.pop("idle_since", None)
-        if since is None:  # opened just now
+        if since is None:  # just opened
             return
         if isinstance(connection, Guard) and connection.is_lost():
             raise sa_exc.DisconnectionError("the server has closed it")
@@ -287,7 +287,7 @@ def watch_idle(pool: Pool, ping: Callable[[Any], bool], idle_seconds: float = ID
 
 
 def _is_stale(pool: Pool, record: ConnectionPoolEntry) -> bool:
-    """Whether a connection was opened before an outage, or to the server that was the master before."""
+    """Return whether a connection was opened before an outage, or to a former master."""
     if not isinstance(pool, NamedPool) or pool.outage is None or record.dbapi_connection is None:
         return False
     return bool(record.info.get("opened_at", 0.0) < pool.outage.stale_before)

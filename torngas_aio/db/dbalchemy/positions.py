@@ -1,14 +1,14 @@
-"""How far a server is in the history of its master's changes: GTIDs of MariaDB and MySQL, PostgreSQL's LSN.
+"""Replication positions: GTIDs of MariaDB and MySQL, PostgreSQL's LSN.
 
-    the master says where it is, or where a commit has ended ─► Position ◄─ a replica says how far it has come
-                                                     replica.has_reached(master)
+    the master's position, or that of a commit ─► Position ◄─ the replica's position
+                                          replica.has_reached(master)
 
-    request ── signed cookie: connection, position, until when ─► a slave that has reached the position may answer
-    answer ◄── a connection was written to ──────── the cookie has the position after the commit
+    request  ── signed cookie: connection, position, expiry ─► only a slave that has reached the position may answer
+    response ◄── the connection was written to ────── the cookie holds the position after the commit
 
-Positions of different kinds, or of servers that do not replicate each other, cannot be compared: not reached. Where a
-server tells no position, or a change was not committed when the answer began, the cookie says until when reads go to
-the master; `torngas_aio.middleware.dbalchemy` reads and writes it.
+Positions of different kinds, or of servers that do not replicate each other, cannot be compared and count as not
+reached. If the server reports no position, or a change was not committed when the response began, the cookie holds the
+time until which reads go to the master. `torngas_aio.middleware.dbalchemy` reads and writes the cookie.
 """
 
 import json
@@ -20,21 +20,21 @@ from typing import Any, Protocol, Self
 __all__ = ["POSITION_SECONDS", "STICKINESS", "GtidSet", "Gtids", "Lsn", "Position", "Stickiness", "parse_position"]
 
 MAX_TEXT = 1000
-"""Characters of a position that is kept in a cookie."""
+"""Maximum length of a position in a cookie, in characters."""
 
 STICKINESS = "db_stickiness"
-"""The key under which a request's scope holds its `Stickiness`."""
+"""The key of the `Stickiness` in a request's scope."""
 
 POSITION_SECONDS = 600.0
-"""How long a position counts: a slave that lags for longer was left out long before (`MAX_LAG`)."""
+"""Seconds for which a position is kept; a slave that lags longer is no longer used anyway (`MAX_LAG`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One place in the history of changes; the subclass says of which kind of server.
+    """A replication position; subclasses exist for each kind of server.
 
     Attributes:
-        text: As the server writes it.
+        text: The position in the server's notation.
     """
 
     text: str
@@ -44,11 +44,11 @@ class Position:
         return f"{self.kind} {self.text}"
 
     def has_reached(self, other: "Position") -> bool:
-        """Whether a server that stands here has made all changes up to *other*."""
+        """Return whether a server at this position has applied all changes up to *other*."""
         return isinstance(other, type(self)) and self._includes(other)
 
     def merged(self, other: "Position | None") -> "Position":
-        """Return the place up to which both have been reached; this one where they cannot be compared."""
+        """Return the position that covers both; this one if they cannot be compared."""
         return self._union(other) if isinstance(other, type(self)) else self
 
     def _includes(self, other: Any) -> bool:
@@ -59,7 +59,7 @@ class Position:
 
 
 class Gtids(Position):
-    """MariaDB's: the last change of each domain, as in '0-1-100,1-1-7'."""
+    """MariaDB's GTIDs: the last change of each domain, as in '0-1-100,1-1-7'."""
 
     __slots__ = ()
     kind = "mariadb"
@@ -80,7 +80,7 @@ class Gtids(Position):
 
 
 class GtidSet(Position):
-    """MySQL's: every change that was made, as in '3e11fa47-...:1-5:8,...'."""
+    """MySQL's GTID set: all applied changes, as in '3e11fa47-...:1-5:8,...'."""
 
     __slots__ = ()
     kind = "mysql"
@@ -90,7 +90,7 @@ class GtidSet(Position):
         for part in filter(None, re.sub(r"\s", "", self.text).split(",")):
             source, *ranges = part.lower().split(":")
             for each in ranges:
-                if each[0].isalpha() or each[0] == "_":  # MySQL 8.3: a tag, for the ranges behind it
+                if each[0].isalpha() or each[0] == "_":  # MySQL 8.3: a tag for the ranges after it
                     source = f"{source.partition(':')[0]}:{each}"
                     continue
                 first, _, last = each.partition("-")
@@ -117,7 +117,7 @@ class GtidSet(Position):
 
 
 class Lsn(Position):
-    """PostgreSQL's: a place in the write-ahead log, as in '16/B374D848'."""
+    """PostgreSQL's LSN: a position in the write-ahead log, as in '16/B374D848'."""
 
     __slots__ = ()
     kind = "postgresql"
@@ -141,7 +141,7 @@ _SHAPES: dict[str, tuple[type[Position], re.Pattern[str]]] = {
 
 
 def parse_position(text: str) -> Position | None:
-    """Return what `str` of a position has made; None for any other text."""
+    """Parse the text that `str` of a position returns; return None for any other text."""
     kind, _, place = text.partition(" ")
     shape = _SHAPES.get(kind)
     if shape is None or len(text) > MAX_TEXT or not shape[1].fullmatch(place):
@@ -150,7 +150,7 @@ def parse_position(text: str) -> Position | None:
 
 
 def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The same numbers in as few ranges as possible, in order."""
+    """Yield the same numbers in as few ranges as possible, in order."""
     first, last = 1, 0
     for low, high in sorted(ranges):
         if low > last + 1:
@@ -171,10 +171,10 @@ class _Writes(Protocol):
 
 
 class Stickiness:
-    """One request's memory of what its visitor has written.
+    """The positions of the visitor's recent writes, for one request.
 
     Args:
-        text: What `remember` has returned for an earlier answer; other text counts as none.
+        text: The result of `remember` for an earlier response; other text is ignored.
         now: The time, in seconds since 1970.
     """
 
@@ -191,11 +191,11 @@ class Stickiness:
                 self._until[name] = until
 
     def is_pinned(self, name: str) -> bool:
-        """Whether reads of the connection *name* go to the master."""
+        """Return whether reads of the connection *name* go to the master."""
         return name in self._until
 
     def wanted(self, name: str) -> Position | None:
-        """Return what a slave must have reached for reads of the connection *name*; None: nothing."""
+        """Return the position that a slave must have reached for reads of the connection *name*; None: any."""
         found = self._positions.get(name)
         for each, session in self._sessions:
             if each == name and session.committed is not None:
@@ -203,14 +203,14 @@ class Stickiness:
         return found
 
     def watch(self, name: str, session: _Writes) -> None:
-        """Remember a session that the request has opened for the connection *name*."""
+        """Register a session that the request has opened for the connection *name*."""
         self._sessions.append((name, session))
 
     def remember(self, until: float) -> str | None:
-        """Return the cookie's new text; None where nothing was written.
+        """Return the cookie's new text; None if nothing was written.
 
         Args:
-            until: When reads go to slaves again that need not have a position, in seconds since 1970.
+            until: When reads may use any slave again if no position is known, in seconds since 1970.
         """
         written = [(name, session) for name, session in self._sessions if session.has_written]
         if not written:
@@ -228,5 +228,5 @@ def _read(text: str) -> dict[str, tuple[str, float]]:
     try:
         found: dict[str, tuple[str, float]] = json.loads(text) if text else {}
         return {str(name): (str(place), float(until)) for name, (place, until) in found.items()}
-    except (ValueError, TypeError, AttributeError):  # of another version
+    except (ValueError, TypeError, AttributeError):  # the format of another version
         return {}

@@ -1,4 +1,4 @@
-"""SQLAlchemy's dialect for PostgreSQL with deadlines and clear disconnects: asyncpg."""
+"""SQLAlchemy's asyncpg dialect for PostgreSQL, with deadlines and clear disconnect errors."""
 
 # pyright: reportMissingTypeStubs=false
 
@@ -29,7 +29,7 @@ _POSTGRES_POSITION = (
 
 
 class _AsyncpgGuarded:
-    """Statements of one connection, each within the deadline."""
+    """A cursor mixin that applies the deadline to each statement."""
 
     __slots__ = ()
 
@@ -47,27 +47,27 @@ class _AsyncpgCursor(_AsyncpgGuarded, AsyncAdapt_asyncpg_cursor):
 
 
 class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
-    """A server-side cursor: each fetch crosses the wire."""
+    """A server-side cursor: each fetch is a network operation."""
 
     __slots__ = ()
 
     async def _prepare_and_execute(self, operation: object, parameters: object) -> Any:
         if self._adapt_connection.autocommit and self._adapt_connection._transaction is None:  # as a slave's
-            await self._adapt_connection.begin_reading()  # a cursor lives in a transaction
+            await self._adapt_connection.begin_reading()  # a cursor needs a transaction
         await super()._prepare_and_execute(operation, parameters)
         cursor: Any = _BoundedFetches(self._adapt_connection, self._cursor)
         self._cursor = cursor
 
 
 class _BoundedFetches:
-    """asyncpg's cursor, whose fetches have the connection's deadline and raise the errors of SQLAlchemy's driver."""
+    """asyncpg's cursor with the connection's deadline per fetch, and with errors of SQLAlchemy's driver."""
 
     def __init__(self, connection: Guard, cursor: Any) -> None:
         self._connection = connection
         self._cursor = cursor
 
     async def fetch(self, count: int) -> Any:
-        """Return the next rows, *count* at most."""
+        """Return the next rows, at most *count*."""
         try:
             return await self._connection.bounded(self._cursor.fetch(count))
         except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
@@ -81,7 +81,7 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
     _ss_cursor_cls = _AsyncpgStream
 
     async def begin_reading(self) -> None:
-        """Begin a transaction, which ends when the connection goes back to its pool.
+        """Begin a transaction, which ends when the connection returns to its pool.
 
         See `AsyncpgDialect.detect_autocommit_setting`.
         """
@@ -122,7 +122,7 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
         return Lsn(await_(self.bounded(self._connection.fetchval("SELECT pg_current_wal_insert_lsn()::text"))))
 
     def ping(self) -> None:
-        """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
+        """Ping the server; it has `PING_SECONDS` to answer."""
         try:
             await_(self.bounded(ping_asyncpg(self), seconds=PING_SECONDS))
         except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
@@ -157,5 +157,5 @@ class AsyncpgDialect(PGDialect_asyncpg):
         return _AsyncpgModule(asyncpg)  # type: ignore[no-untyped-call]  # SQLAlchemy's is untyped
 
     def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
-        """Return whether the pool has nothing to roll back; a stream in AUTOCOMMIT has begun a transaction."""
+        """Return whether the pool may skip the rollback; a stream in AUTOCOMMIT has begun a transaction."""
         return dbapi_conn._transaction is None and bool(super().detect_autocommit_setting(dbapi_conn))

@@ -1,10 +1,10 @@
-"""`Model.Q` and `session.query(...)`: the chainable queries of torngas 1.8, awaited.
+"""`Model.Q` and `session.query(...)`: the chainable queries of torngas 1.8, awaitable.
 
-    User.Q.filter(User.name == 'jack').order_by(User.id).limit(10)      nothing is sent yet
+    User.Q.filter(User.name == 'jack').order_by(User.id).limit(10)      sends nothing yet
         await ...            a list               await ....first()     one object or None
-        await ....count()    a number             async for user in ... one by one, as the server sends them
+        await ....count()    a number             async for user in ... one by one, streamed from the server
 
-Each call returns a new query; the one it was called on stays as it was.
+Each call returns a new query; the original is unchanged.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
@@ -29,16 +29,16 @@ T = TypeVar("T")
 _Slice: TypeAlias = "slice[Any, Any, Any]"
 
 STREAM_ROWS = 500
-"""How many rows `async for` asks the driver for at a time."""
+"""Rows that `async for` fetches from the driver per batch."""
 
 
 class Query(Generic[T]):
-    """Rows of a model, or of columns, that are asked for when the query is awaited.
+    """A query for models or columns, executed when awaited.
 
     Args:
-        entities: Models, columns or expressions. Of a single model come its objects, else rows.
-        session: Called when the query runs, in the task that runs it.
-        statement: Continue with this SELECT instead of a fresh one.
+        entities: Models, columns or expressions. A single model returns its objects, anything else rows.
+        session: Returns the session; called when the query runs, in the task that runs it.
+        statement: A SELECT to use instead of a new one.
     """
 
     __slots__ = ("_entities", "_session", "statement")
@@ -57,27 +57,27 @@ class Query(Generic[T]):
     # -------------------------------------------------------------- chaining
 
     def filter(self, *criteria: Any) -> Self:
-        """Keep the rows for which all *criteria* hold."""
+        """Keep the rows that match all *criteria*."""
         return self._with(self.statement.where(*(_criterion(each) for each in criteria)))
 
     def where(self, *criteria: Any) -> Self:
-        """Keep the rows for which all *criteria* hold; SQLAlchemy's newer name for `filter`."""
+        """Keep the rows that match all *criteria*; SQLAlchemy's newer name for `filter`."""
         return self.filter(*criteria)
 
     def filter_by(self, **values: Any) -> Self:
-        """Keep the rows whose attributes have these values; after a join, attributes of what was joined last."""
+        """Keep the rows whose attributes have these values; after a join, attributes of the last joined model."""
         return self._with(self.statement.filter_by(**values))
 
     def order_by(self, *clauses: Any) -> Self:
-        """Sort by these, after what it is sorted by already; `order_by(None)` forgets that."""
+        """Sort by *clauses*, after existing ones; `order_by(None)` removes the existing order."""
         return self._with(self.statement.order_by(*clauses))
 
     def group_by(self, *clauses: Any) -> Self:
-        """Group by these."""
+        """Group by *clauses*."""
         return self._with(self.statement.group_by(*clauses))
 
     def having(self, *criteria: Any) -> Self:
-        """Keep the groups for which all *criteria* hold."""
+        """Keep the groups that match all *criteria*."""
         return self._with(self.statement.having(*(_criterion(each) for each in criteria)))
 
     def join(self, target: Any, onclause: Any = None, *, isouter: bool = False, full: bool = False) -> Self:
@@ -85,7 +85,7 @@ class Query(Generic[T]):
         return self._with(self.statement.join(target, onclause, isouter=isouter, full=full))
 
     def outerjoin(self, target: Any, onclause: Any = None, *, full: bool = False) -> Self:
-        """Join like `join`, and keep the rows that have no partner."""
+        """Join as `join` does, but keep rows without a match."""
         return self._with(self.statement.outerjoin(target, onclause, full=full))
 
     def options(self, *options: Any) -> Self:
@@ -93,27 +93,27 @@ class Query(Generic[T]):
         return self._with(self.statement.options(*options))
 
     def distinct(self, *columns: Any) -> Self:
-        """Drop equal rows."""
+        """Remove duplicate rows."""
         return self._with(self.statement.distinct(*columns))
 
     def limit(self, count: int | None) -> Self:
-        """Take at most *count* rows; None takes all."""
+        """Return at most *count* rows; None for all."""
         return self._with(self.statement.limit(count))
 
     def offset(self, count: int | None) -> Self:
-        """Leave the first *count* rows out."""
+        """Skip the first *count* rows."""
         return self._with(self.statement.offset(count))
 
     def slice(self, start: int, stop: int) -> Self:
-        """Take the rows from *start* up to, not including, *stop*; also written `query[start:stop]`."""
+        """Return the rows from *start* up to, but not including, *stop*; also written `query[start:stop]`."""
         return self._with(self.statement.slice(start, stop))
 
     def select_from(self, *froms: Any) -> Self:
-        """Name what is asked, where the columns do not say it: `query(func.count()).select_from(User)`."""
+        """Set the FROM clause if the columns do not imply it: `query(func.count()).select_from(User)`."""
         return self._with(self.statement.select_from(*froms))
 
     def with_for_update(self, **options: Any) -> Self:
-        """Lock the rows until the transaction ends; such a query, and reads after it, go to the master."""
+        """Lock the rows until the transaction ends; this query and later reads go to the master."""
         return self._with(self.statement.with_for_update(**options))
 
     def execution_options(self, **options: Any) -> Self:
@@ -121,57 +121,57 @@ class Query(Generic[T]):
         return self._with(self.statement.execution_options(**options))
 
     def using_master(self) -> Self:
-        """Ask the master, whatever else the session does."""
+        """Run the query on the master, regardless of the session's routing."""
         return self.execution_options(role="master")
 
     def all(self) -> "AllRows[T]":
-        """Ask for all rows: `await query.all()` gives the list, as `await query` does."""
+        """Return all rows when awaited: `await query.all()` returns a list, as `await query` does."""
         return AllRows(self, self._list)
 
     def with_entities(self, *entities: Any) -> "Query[Any]":
-        """Ask for these columns or models instead, of the same rows."""
+        """Select these columns or models instead, from the same rows."""
         chosen: Any = self.statement.with_only_columns(*entities, maintain_column_froms=True)
         return Query(entities, self._session, chosen)
 
     def add_columns(self, *columns: Any) -> "Query[Any]":
-        """Ask for these columns as well; each row is a tuple then."""
+        """Select these columns in addition; each row is then a tuple."""
         return Query((*self._entities, *columns), self._session, self.statement.add_columns(*columns))
 
     def from_statement(self, statement: object) -> Self:
-        """Take the rows of another statement, such as `text("SELECT ...")`; nothing can be added to it."""
+        """Run another statement, such as `text("SELECT ...")`; it cannot be refined further."""
         return self._with(self.statement.from_statement(statement))  # type: ignore[arg-type]  # it runs like a SELECT
 
     def params(self, **values: Any) -> Self:
-        """Give the bound parameters of `text()` in the query their values."""
+        """Set the values of the query's bound parameters, such as those of `text()`."""
         return self._with(self.statement.params(values))
 
     def yield_per(self, count: int) -> Self:
-        """Let `async for` ask the driver for *count* rows at a time; 500 without it."""
+        """Let `async for` fetch *count* rows per batch; default, 500."""
         return self.execution_options(stream_rows=count)
 
     def union(self, *queries: "Query[Any]") -> "Query[Any]":
-        """Take the rows of this query and of *queries*, each once; they are filtered and sorted on as any query's."""
+        """Return the rows of this query and of *queries* without duplicates; the result can be filtered and sorted."""
         return self._united(union, queries)
 
     def union_all(self, *queries: "Query[Any]") -> "Query[Any]":
-        """Take the rows of this query and of *queries*; columns that are equal stay, an object comes once."""
+        """Return the rows of this query and of *queries*, with duplicate rows; an object is returned only once."""
         return self._united(union_all, queries)
 
     def subquery(self, name: str | None = None) -> Any:
-        """Return the query as a table to join or select from: `sub.c.id`."""
+        """Return the query as a subquery to join or select from: `sub.c.id`."""
         return self.statement.subquery(name)
 
     def __clause_element__(self) -> Any:
-        """The SELECT, where SQLAlchemy wants an expression: `User.id.in_(Post.Q.with_entities(Post.author_id))`."""
+        """Return the SELECT for use in an expression: `User.id.in_(Post.Q.with_entities(Post.author_id))`."""
         return self.statement
 
-    # -------------------------------------------------------------- asking
+    # -------------------------------------------------------------- execution
 
     def __await__(self) -> Generator[object, None, list[T]]:
         return self._list().__await__()
 
     async def first(self) -> T | None:
-        """Return the first row, None when there is none."""
+        """Return the first row, None if there is none."""
         rows = await self.limit(1)._list()
         return rows[0] if rows else None
 
@@ -188,7 +188,7 @@ class Query(Generic[T]):
         return row
 
     async def one_or_none(self) -> T | None:
-        """Return the only row, None when there is none.
+        """Return the only row, None if there is none.
 
         Raises:
             sqlalchemy.exc.MultipleResultsFound: There are several.
@@ -199,9 +199,9 @@ class Query(Generic[T]):
         return rows[0] if rows else None
 
     async def get(self, ident: object) -> T | None:
-        """Return the object with this primary key, None when there is none; a tuple or dict for several columns.
+        """Return the object with this primary key, or None; a composite key is a tuple or dict.
 
-        One that the session has loaded already is returned without asking the database.
+        An object already loaded in the session is returned without a query.
         """
         self._refuse_parts("get", self.statement.whereclause is not None, "a filter; use `filter(...).first()`")
         found = await self._session().get(
@@ -213,15 +213,15 @@ class Query(Generic[T]):
         return cast("T | None", found)
 
     async def scalar(self) -> Any:
-        """Return the first column of the first row, None when there is none."""
+        """Return the first column of the first row, None if there is none."""
         return await self._session().scalar(self.statement)
 
     async def count(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         return await count_of(self._session(), self.statement)
 
     def exists(self) -> "Existence":
-        """Ask whether there is any row: `await query.exists()`; not awaited, it is SQL's EXISTS for a filter."""
+        """Return whether there is any row, if awaited; otherwise SQL's EXISTS for use in a filter."""
         return Existence(self, self._exists)
 
     async def _exists(self) -> bool:
@@ -240,52 +240,52 @@ class Query(Generic[T]):
             await result.close()
 
     async def update(self, values: Mapping[Any, Any], synchronize_session: object = "auto") -> int:
-        """Change every row of the query; return how many.
+        """Update every row of the query; return the number of rows.
 
         Args:
             values: By attribute name or attribute; values may be expressions, such as `User.visits + 1`.
-            synchronize_session: How loaded objects follow: 'auto', 'evaluate', 'fetch' or False.
+            synchronize_session: How loaded objects are updated: 'auto', 'evaluate', 'fetch' or False.
         """
         statement = update(self._model("update")).values({_column_key(key): each for key, each in values.items()})
         return await self._change("update", statement, synchronize_session)
 
     async def delete(self, synchronize_session: object = "auto") -> int:
-        """Delete every row of the query; return how many."""
+        """Delete every row of the query; return the number of rows."""
         return await self._change("delete", delete(self._model("delete")), synchronize_session)
 
     async def paginate(self, page: object = 1, per_page: int = 20, default: object = None) -> Any:
-        """Return one page of the rows, with the total; costs two statements.
+        """Return one page of the rows, with the total, using two statements.
 
         Args:
-            page: From 1; what is no number counts as 1.
-            per_page: Rows a page, at least 1.
-            default: Returned in place of a page beyond the last one; the first page always exists.
+            page: The page number, from 1; a value that is not a number counts as 1.
+            per_page: Rows per page, at least 1.
+            default: Returned instead of a page beyond the last one; the first page always exists.
         """
         return await page_of(self, page, per_page, default)
 
     async def paginate_after(self, after: str | None = None, per_page: int = 20) -> KeysetPage[T]:
-        """Return the rows that follow a cursor: as quick on the millionth page as on the first; no total.
+        """Return the rows after a cursor, equally fast for every page; without a total.
 
-        The query must be ordered by columns of the model; its primary key is added to make the order complete.
+        The query must be ordered by columns of the model; its primary key is added to make the order unique.
 
         Args:
-            after: `next_cursor` of the page before, None for the first page.
+            after: `next_cursor` of the previous page, None for the first page.
 
         Raises:
-            InvalidCursor: The cursor is none of this query's; a request that does not catch it is answered 400.
+            InvalidCursor: The cursor is not one of this query; if uncaught, the request is answered 400.
         """
         return await keyset_page(self, self._model("paginate_after"), self._dialect, after, per_page)
 
-    # -------------------------------------------------------------- what is not awaited
+    # -------------------------------------------------------------- errors for operations that need an await
 
     def __iter__(self) -> NoReturn:
-        raise TypeError("A query is asked with await: `for row in await query`, or `async for row in query`.")
+        raise TypeError("A query must be awaited: `for row in await query`, or `async for row in query`.")
 
     def __len__(self) -> NoReturn:
-        raise TypeError("A query has no length before it is asked: `await query.count()`.")
+        raise TypeError("A query has no length before it runs: `await query.count()`.")
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("A query is neither true nor false before it is asked: `await query.exists()`.")
+        raise TypeError("A query is neither true nor false before it runs: `await query.exists()`.")
 
     def __getitem__(self, item: "int | _Slice") -> Self:
         if isinstance(item, slice) and item.step is None and (item.start or 0) >= 0:
@@ -353,7 +353,7 @@ class Query(Generic[T]):
 
 
 class Existence(Operation[bool]):
-    """What `Query.exists()` gives: whether there is a row, once it is awaited; else an expression for a filter."""
+    """The result of `Query.exists()`: awaited, whether there is a row; otherwise an expression for a filter."""
 
     _mend = "Write `await query.exists()`."
 
@@ -376,9 +376,9 @@ class Existence(Operation[bool]):
 
 
 class AllRows(Operation[list[T]]):
-    """What `Query.all()` gives: all rows, once it is awaited; `async for` has them one by one.
+    """The result of `Query.all()`: awaited, all rows; `async for` streams them.
 
-    Its other methods are the query's own, so that `query.all().paginate(...)` is `query.paginate(...)`.
+    Other methods are delegated to the query, so that `query.all().paginate(...)` is `query.paginate(...)`.
     """
 
     _mend = "Write `for row in await query.all()`, or `async for row in query`."
@@ -401,7 +401,7 @@ class AllRows(Operation[list[T]]):
 
 
 def _part(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Return *statement* as a part of a union; its LIMIT and ORDER BY stand in a subquery, as SQLite wants it."""
+    """Return *statement* as a part of a union; LIMIT and ORDER BY go into a subquery, as SQLite requires."""
     is_bare = parts_of(statement).isdisjoint({"limit", "offset", "order_by"})
     return statement if is_bare else select(statement.subquery())
 

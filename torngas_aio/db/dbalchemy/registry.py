@@ -1,10 +1,10 @@
-"""Where sessions come from: one cluster for each connection name and loop, and the session that is current here.
+"""The registry of clusters, one per connection name and event loop, and the current session of a context.
 
-    settings.DATABASE_CONNECTION ─► cluster_of(name) ── once for each loop, closed with it
+    settings.DATABASE_CONNECTION ─► cluster_of(name) ── one per event loop, closed with it
     session_scope(name)   a session for this block ┐
     a request             one for the request      ┴─► current_session(name) ◄── Model.session, Model.Q
 
-The only module of the layer that reads settings.
+This is the only module of the layer that reads settings.
 """
 
 import asyncio
@@ -56,9 +56,9 @@ _Held = dict[tuple[str, int, int], tuple[Cluster, Any, Any]]
 _clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Held]" = WeakKeyDictionary()
 _NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
-_told: set[str] = set()  # the notes on the settings below that have been logged
+_told: set[str] = set()  # notes on the settings `_told_of` that were already logged
 _told_of: tuple[object, object] = (None, None)
-_tested: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_tests")  # those of `rolled_back`
+_tested: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_tests")  # the sessions of `rolled_back`
 
 
 def database_specs() -> tuple[DatabaseSpec, ...]:
@@ -67,14 +67,14 @@ def database_specs() -> tuple[DatabaseSpec, ...]:
     Raises:
         ConfigError: One list of all faults.
     """
-    return parse_databases(settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION, _tell_once)
+    return parse_databases(settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION, _log_once)
 
 
 def validate_databases() -> list[str]:
-    """Make every configured engine, without a connection; return what is taken although it should be written otherwise.
+    """Create every configured engine, without connecting; return notes on accepted but outdated settings.
 
     Raises:
-        ConfigError: One list of all faults: settings, options that SQLAlchemy does not have, drivers that are missing.
+        ConfigError: One list of all faults: invalid settings, unknown options of SQLAlchemy, missing drivers.
     """
     notes: dict[str, None] = {}
     faults: list[str] = []
@@ -97,7 +97,7 @@ def _forget_other_settings() -> None:
         _told_of = current
 
 
-def _tell_once(note: str) -> None:
+def _log_once(note: str) -> None:
     _forget_other_settings()
     if note not in _told:
         _told.add(note)
@@ -105,19 +105,19 @@ def _tell_once(note: str) -> None:
 
 
 def cluster_of(name: str = "default") -> Cluster:
-    """Return the servers of the connection *name*, for the running loop; made on first use.
+    """Return the servers of the connection *name* for the running event loop; created on first use.
 
     Raises:
         UnknownAlias: No such connection is configured.
-        ConfigError: It is configured and cannot work.
+        ConfigError: Its configuration is invalid.
     """
     connections, configuration = settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION
     held = _clusters.setdefault(asyncio.get_running_loop(), {})
-    key = (name, id(connections), id(configuration))  # settings.override brings its own dicts: its own cluster
+    key = (name, id(connections), id(configuration))  # settings.override has its own dicts, and so its own clusters
     entry = held.get(key)
     if entry is None:
-        cluster = Cluster(parse_database(name, connections, configuration, _tell_once))
-        held[key] = cluster, connections, configuration  # the dicts are kept, so that their ids stay their own
+        cluster = Cluster(parse_database(name, connections, configuration, _log_once))
+        held[key] = cluster, connections, configuration  # keep the dicts alive, so that their ids are not reused
         close_with_loop(("database", *key), _closer(held, key, cluster, _watch_lag(cluster)))
         return cluster
     return entry[0]
@@ -144,7 +144,7 @@ def _closer(held: _Held, key: tuple[str, int, int], cluster: Cluster, watch: Lag
 
 
 def open_clusters() -> list[Cluster]:
-    """Return the servers that the running loop has opened."""
+    """Return the clusters opened in the running event loop."""
     return [cluster for cluster, _, _ in _clusters.get(asyncio.get_running_loop(), {}).values()]
 
 
@@ -159,13 +159,13 @@ def open_session(name: str = "default", **options: Any) -> DbSession:
     options = {"is_pinned": stickiness.is_pinned(name), "wanted": stickiness.wanted(name), **options}
     options["notes_commits"] = connection is None
     session = DbSession(cluster_of(name), connection=connection, **options)
-    if not isinstance(current_scope(), MessageScope):  # the cookie has left with the 101
+    if not isinstance(current_scope(), MessageScope):  # for a message, the cookie was already sent with the 101
         stickiness.watch(name, session)
     return session
 
 
 def open_sessions() -> list[DbSession]:
-    """Return the sessions that are open here: those of `session_scope` blocks, and the request's."""
+    """Return the sessions open in this context: those of `session_scope` blocks, and the request's."""
     scope = current_scope()
     if scope is None:
         return [*_scoped.get(_NONE).values(), *_tested.get(_NONE).values()]
@@ -174,15 +174,15 @@ def open_sessions() -> list[DbSession]:
 
 
 def leave_sessions() -> None:
-    """Have this context, until it ends, see none of the `session_scope` blocks around it; for work of its own."""
+    """Hide the surrounding `session_scope` blocks from this context until it ends; for independent work."""
     _scoped.set(_NONE)
 
 
 def current_session(name: str = "default") -> DbSession:
-    """Return the session of the innermost `session_scope`, else the request's or job's own, made on first use.
+    """Return the session of the innermost `session_scope`, else that of the request or job, created on first use.
 
     Raises:
-        RuntimeError: There is neither.
+        RuntimeError: There is no scope, request or job.
     """
     scoped: DbSession | None = _scoped.get(_NONE).get(name)
     if scoped is not None:
@@ -203,7 +203,7 @@ def current_session(name: str = "default") -> DbSession:
 
 
 async def close_sessions() -> None:
-    """Roll back what the current request has open, and give its connections back; its sessions can be used again."""
+    """Roll back the current request's open transactions and return its connections; its sessions stay usable."""
     scope = current_scope()
     if scope is None:
         return
@@ -211,7 +211,7 @@ async def close_sessions() -> None:
         session: DbSession | None = scope.get(("db_session", name))
         if session is not None:
             if session.has_changes:
-                _tell_of_loss(name, session, "the handshake, or the head of the stream,")
+                _log_loss(name, session, "the handshake, or the head of the stream,")
             await session.close()
 
 
@@ -224,7 +224,7 @@ def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> D
 
 
 def _open_for_message(name: str, key: tuple[str, str]) -> DbSession:
-    """Return a new session, which reads from the master where the one before it of the same request did."""
+    """Return a new session; it reads from the master if the previous session of the same request did."""
     request = current_request()
     assert request is not None
     outer, last = scope_of(request), (*key, "of a message")
@@ -237,20 +237,20 @@ def _open_for_message(name: str, key: tuple[str, str]) -> DbSession:
 
 
 async def _close(scope: RequestScope, name: str, session: DbSession) -> None:
-    """Close *session*, and tell of changes that nothing has committed, unless they belong to what has failed."""
+    """Close *session*, and log uncommitted changes unless they belong to a failed request."""
     if session.has_changes and not scope.has_failed:
-        _tell_of_loss(name, session, "a message" if isinstance(scope, MessageScope) else "the request")
+        _log_loss(name, session, "a message" if isinstance(scope, MessageScope) else "the request")
     await session.aclose()
 
 
-def _tell_of_loss(name: str, session: DbSession, what: str) -> None:
+def _log_loss(name: str, session: DbSession, what: str) -> None:
     request = current_request()
     where = "" if request is None else f" of {request_summary(request)}"
     waiting = session.sync_session.transaction_end.waiting_for_commit
     logger.warning(
         "Changes of the database session %r are rolled back: nothing has committed them when %s%s ended.%s "
-        "What is changed without ATOMIC_REQUESTS, in scripts, after the answer has left, or in an event stream, "
-        "wants its own `await session.commit()`; `await session.rollback()` drops it without this warning.",
+        "Changes made without ATOMIC_REQUESTS, in scripts, after the response was sent, or in an event stream "
+        "need their own `await session.commit()`; `await session.rollback()` drops them without this warning.",
         name, what, where, "".join(f" Not done: {function!r}." for function in waiting),
     )  # fmt: skip
 
@@ -262,13 +262,13 @@ _SERVERS: Any = object()
 async def session_scope(
     name: str = "default", *, timeout: float | None = _SERVERS, **options: Any
 ) -> AsyncGenerator[DbSession]:
-    """Give a session of the connection *name* to this block, and to `Model.session` and `Model.Q` within it.
+    """Provide a session of the connection *name* for this block, also to `Model.session` and `Model.Q` in it.
 
-    What was not committed is rolled back at the end, with a warning unless the block has failed. Inside a request it
-    stands beside the request's session, with a transaction of its own; so each of several tasks can have one.
+    Uncommitted changes are rolled back at the end, with a warning unless the block failed. Inside a request the session
+    is separate from the request's and has its own transaction, so each of several tasks can have one.
 
     Args:
-        timeout: Seconds that each statement of this block may go unanswered, None for ever; by default the server's
+        timeout: Deadline of each statement in this block in seconds, None for no limit; default, the server's
             READ_TIMEOUT.
         options: Of SQLAlchemy's `AsyncSession`, such as `autoflush=False`.
     """
@@ -278,7 +278,7 @@ async def session_scope(
         try:
             yield session
             if session.has_changes:
-                _tell_of_loss(name, session, "its block")
+                _log_loss(name, session, "its block")
         finally:
             _leave(_scoped, token, name, session)
             await session.aclose()
@@ -295,11 +295,11 @@ def _leave(held: ContextVar[Mapping[str, Any]], token: Any, name: str, entered: 
 
 @asynccontextmanager
 async def rolled_back(name: str = "default") -> AsyncGenerator[DbSession]:
-    """Give a session whose every change is undone at the end, commits included; for tests.
+    """Provide a session whose changes, including commits, are undone at the end; for tests.
 
-    Sessions opened meanwhile in this context, and by the requests and jobs that it starts, work within the same outer
-    transaction, on the master: each commits or rolls back a savepoint, and sees what the others have done. What the
-    given session reads replaces the state of objects that it has loaded before.
+    Sessions opened meanwhile in this context, and by requests and jobs it starts, share the same outer transaction on
+    the master: each commits or rolls back a savepoint, and sees the changes of the others. Rows that the provided
+    session reads replace the state of objects it has loaded before.
     """
     connection = await cluster_of(name).master.engine.connect()
     transaction = await connection.begin()

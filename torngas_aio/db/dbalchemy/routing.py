@@ -1,11 +1,11 @@
-"""Which server answers: one ORM session that reads from a slave and writes to the master.
+"""Routing of statements: an ORM session that reads from a slave and writes to the master.
 
                     ┌─ role given ──────────────► that server
-    statement ──────┼─ reads, nothing written yet ► the request's slave ── lost before a row ► tried once more
-                    └─ anything else ───────────► the master; after a change or a lock, reads go there too
+    statement ──────┼─ reads, nothing written yet ► the request's slave ── lost before the first row ► retried once
+                    └─ anything else ───────────► the master; after a write or a lock, reads go there as well
 
-The master's part is SQLAlchemy's own transaction. The slave's is one AUTOCOMMIT connection beside it, so that losing
-it harms no transaction. All of this runs below SQLAlchemy's greenlets.
+On the master, SQLAlchemy's own transaction is used. Reads from the slave use a separate AUTOCOMMIT connection, so that
+losing it does not affect the transaction. This module's code runs in SQLAlchemy's greenlets.
 """
 
 import asyncio
@@ -37,20 +37,20 @@ class RoutedSession(Session):
     """The synchronous half of `DbSession`.
 
     Args:
-        cluster: Where the servers are.
+        cluster: The database's servers.
         is_pinned: Send everything to the master from the start.
-        wanted: Read only from a slave that has reached this position; where the chosen one has not, from the master.
-        notes_commits: Ask the master for the position after each commit.
-        reads_again: What is read replaces the state of the objects that are loaded, as after a change of the server.
+        wanted: Read from the chosen slave only if it has reached this position, otherwise from the master.
+        notes_commits: Query the master's position after each commit.
+        reads_again: Rows read replace the state of loaded objects, as they do after a switch to another server.
 
     Attributes:
         is_pinned: Reads go to the master as well.
-        has_written: Something was to be sent to the master that may change it; a rollback does not unset it.
+        has_written: A statement that may change data was issued to the master; a rollback does not reset this.
         has_uncommitted: The same, since the last commit or rollback.
-        has_begun: A transaction has begun on the master, which so was in reach.
-        transaction_end: What is to be awaited after a commit or a rollback.
-        has_streamed: A server-side cursor was used, which may still be open.
-        is_finished: Closed for good; whatever is asked of it now is refused.
+        has_begun: A transaction was begun on the master, which therefore was reachable.
+        transaction_end: The functions to call after a commit or rollback.
+        has_streamed: A server-side cursor was used and may still be open.
+        is_finished: The session was closed finally; further use is refused.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class RoutedSession(Session):
 
     @property
     def committed(self) -> Position | None:
-        """The position after the last commit; None where a change is not committed, or the server has not said."""
+        """The position after the last commit; None if a change is uncommitted or the server reported no position."""
         return None if self.has_uncommitted else self._committed
 
-    # -------------------------------------------------------------- what SQLAlchemy asks
+    # -------------------------------------------------------------- overrides of SQLAlchemy's methods
 
     def get_bind(self, mapper: object = None, *, clause: Any = None, bind: object = None, **kw: Any) -> Any:
-        """Return the engine for one statement; called by SQLAlchemy, after it has flushed."""
+        """Return the engine for one statement; SQLAlchemy calls this after a flush."""
         if bind is not None:
             return bind
-        if is_flushing(self) or clause is None:  # `connection()`: what is done with it cannot be seen
+        if is_flushing(self) or clause is None:  # `connection()`: its use is not visible here
             self._note_change()
             return self._master(is_change=True)
         role = kw.get("role") or clause.get_execution_options().get("role")
@@ -118,10 +118,10 @@ class RoutedSession(Session):
         return self.bind
 
     def _connection_for_bind(self, engine: Any, execution_options: Any = None, **kw: Any) -> Connection:
-        """Give a slave's statements a connection outside the transaction.
+        """Return a connection outside the transaction for a slave's statements.
 
-        The one private method of SQLAlchemy that is overridden here: `Session` keeps every connection within one
-        transaction, where a slave that is lost would take the master's work with it.
+        This is the only private method of SQLAlchemy overridden here: `Session` keeps all connections in one
+        transaction, in which the loss of a slave would also fail the master's work.
         """
         if self._node is not None and engine is self._node.sync_engine:
             return self._open_reader()
@@ -130,8 +130,8 @@ class RoutedSession(Session):
     def execute(self, statement: object, params: object = None, **kw: Any) -> Any:
         if in_greenlet():
             return self._run(super().execute, statement, params, kw)
-        # An attribute asks, outside of any await, in a thread perhaps. SQLAlchemy tells which to a listener: none where
-        # all goes well.
+        # An attribute needs a query outside of any await, possibly in a thread. A listener finds out which attribute;
+        # it is installed only for this case.
         event.listen(self, "do_orm_execute", refuse_attribute)
         try:
             return self._run(super().execute, statement, params, kw)
@@ -177,7 +177,7 @@ class RoutedSession(Session):
             self._leave(is_first)
 
     def note_next_commit(self) -> None:
-        """Have the position after the COMMIT that comes next noted; SQLAlchemy calls this, for savepoints too."""
+        """Arrange that the position after the next COMMIT is recorded; SQLAlchemy also calls this for savepoints."""
         if self._notes_commits and not self.in_nested_transaction() and (self.has_uncommitted or is_dirty(self)):
             self._committed, before = None, self._committed
 
@@ -187,11 +187,11 @@ class RoutedSession(Session):
             commit_noted.set(note)
 
     def note_begin(self, transaction: SessionTransaction, connection: Connection) -> None:
-        """Note that the master was in reach; SQLAlchemy calls this when a transaction has a connection."""
+        """Record that the master was reachable; SQLAlchemy calls this when a transaction has a connection."""
         self.has_begun = True
 
     def note_end(self, transaction: SessionTransaction) -> None:
-        """Note that nothing is left to be committed; SQLAlchemy calls this, after each savepoint too."""
+        """Record that there is nothing to commit; SQLAlchemy also calls this after each savepoint."""
         if transaction.parent is None:
             self.has_uncommitted = False
             if self._notes_commits:
@@ -207,7 +207,7 @@ class RoutedSession(Session):
             self._leave(is_first)
 
     def close(self) -> None:
-        """Roll back, forget every object, and give every connection back."""
+        """Roll back, expunge all objects, and return all connections."""
         try:
             super().close()
         finally:
@@ -215,7 +215,7 @@ class RoutedSession(Session):
             self._close_reader()
 
     def is_closed_silently(self) -> bool:
-        """Whether `close` would send nothing: no transaction, and a slave's connection that its pool will keep."""
+        """Whether `close` needs no round trip: no transaction, and a slave's connection that its pool keeps."""
         if self._transaction is not None or self._user is not None:
             return False
         reader = self._reader
@@ -232,7 +232,7 @@ class RoutedSession(Session):
         return self._node
 
     def _has_arrived(self, wanted: Position) -> bool:
-        """Whether this session's slave has made all changes up to *wanted*; asked once, unless it was seen before."""
+        """Return whether this session's slave has applied all changes up to *wanted*; queried at most once."""
         node = self._slave()
         if node is None or node is self._arrived:
             return True
@@ -240,7 +240,7 @@ class RoutedSession(Session):
             try:
                 connection: object = self._open_reader().connection.dbapi_connection
                 position = connection.position()[0] if isinstance(connection, Guard) else None
-            except Exception:  # noqa: BLE001  # whatever a driver raises: what is not known has not arrived
+            except Exception:  # noqa: BLE001  # any driver error: an unknown position counts as not reached
                 return False
             if position is None or not position.has_reached(wanted):
                 self._close_reader()
@@ -249,9 +249,9 @@ class RoutedSession(Session):
         return True
 
     def _open_reader(self) -> Connection:
-        """Return the connection to this session's slave; to another one, else the master, if it is out of reach.
+        """Return the connection to this session's slave; if unreachable, to another slave, else to the master.
 
-        In place of a slave that had the position that is wanted, the master answers: another slave may not have it.
+        If a certain position is required, the fallback is the master, since another slave may not have reached it.
         """
         has_wanted = False
         while self._reader is None:
@@ -269,7 +269,7 @@ class RoutedSession(Session):
         return self._reader
 
     def _drop_lost_reader(self) -> None:
-        """Close a slave's connection that was lost, or cancelled midway: what it says is of an earlier statement."""
+        """Close a slave's connection that was lost or cancelled midway; its pending data is of an earlier statement."""
         if self._reader is not None and self._reader.invalidated:
             self._close_reader()
 
@@ -306,25 +306,25 @@ class RoutedSession(Session):
             self._leave(is_first)
 
     def _reads_go_to_the_master(self) -> bool:
-        """Whether the next read goes to the master and may replace what is loaded without losing a change.
+        """Return whether the next read goes to the master and may replace loaded state without losing a change.
 
-        What is still to be flushed is flushed first, unless autoflush is off.
+        Pending changes are flushed first, unless autoflush is off.
         """
         return self.autoflush if is_dirty(self) else self.is_pinned
 
     def _may_be_tried_again(self, statement: object, is_fresh: bool) -> bool:
-        """Whether what has failed was a read that nothing stands on: of a slave, or the first of the master's."""
+        """Return whether the failed statement was a read that can be repeated: on a slave, or the master's first."""
         if self._reader is not None and self._reader.invalidated:
             return True
         if not is_fresh or effect_of(statement) is Effect.CHANGE:
             return False
-        if self._transaction is None:  # the connection could not even be opened
+        if self._transaction is None:  # the connection could not be opened
             return False
         super().rollback()
         return True
 
     def _enter(self) -> bool:
-        """Take the session for the current task; false when it has it already (a flush within a query)."""
+        """Mark the session as in use by the current task; return False if it already was (a flush in a query)."""
         task = _current_task()
         if self._user is not None:
             if self._user is task:
@@ -350,24 +350,24 @@ class RoutedSession(Session):
 
     @property
     def is_in_use(self) -> bool:
-        """Whether a task is in the middle of a statement."""
+        """Whether a task is running a statement."""
         return self._user is not None
 
     async def wait_until_left(self) -> None:
-        """Return once no task is in the middle of a statement."""
+        """Wait until no task is running a statement."""
         while self._user is not None:
             self._left = asyncio.Event()
             await self._left.wait()
 
 
-# Not in `commit` and `rollback`: the end of `async with session.begin()` does not call them.
+# Listeners, because the end of `async with session.begin()` calls neither `commit` nor `rollback`.
 event.listen(RoutedSession, "before_commit", RoutedSession.note_next_commit)
 event.listen(RoutedSession, "after_transaction_end", RoutedSession.note_end)
 event.listen(RoutedSession, "after_begin", RoutedSession.note_begin)
 
 
 def _current_task() -> asyncio.Task[object] | None:
-    """Return the running task; None in a thread without a loop, such as one that makes a page."""
+    """Return the running task; None in a thread without an event loop, such as one that renders a page."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -375,7 +375,7 @@ def _current_task() -> asyncio.Task[object] | None:
 
 
 def _is_plain(options: dict[str, object]) -> bool:
-    """Whether the options of a `get` ask for nothing special; an empty dict for `with_for_update` does."""
+    """Return whether *options* of a `get` request nothing special; an empty dict as `with_for_update` does."""
     return all(
         value is None or value is False if name in _EXACT else name in _EMPTY and not value
         for name, value in options.items()

@@ -1,10 +1,10 @@
-"""What DATABASE_CONNECTION and SQLALCHEMY_CONFIGURATION say, checked and turned into values.
+"""DATABASE_CONNECTION and SQLALCHEMY_CONFIGURATION, validated and parsed.
 
     DATABASE_CONNECTION[name] ─► DatabaseSpec ── master ─► ServerSpec
                                               └─ slaves ─► ServerSpec, ...
     'mysql+mysqldb', as in torngas 1.8 ─► async_driver ─► 'mysql+aiomysql' ─► DRIVERS: dialect, defaults, timeout
 
-Nothing is opened here, and every fault is found in one go. No text made here holds a password.
+This module opens nothing, and reports all faults at once. None of its messages contains a password.
 """
 
 import logging
@@ -28,7 +28,7 @@ logger = logging.getLogger("torngas_aio.db")
 
 PREFIX = "sqlalchemy."
 CONNECT_SECONDS = 5.0
-"""How long opening one connection may take, where `connect_timeout` does not say."""
+"""Default timeout of opening a connection (`connect_timeout`), in seconds."""
 
 _REMOVED = (
     "encoding", "convert_unicode", "strategy", "threadlocal", "implicit_returning", "case_sensitive",
@@ -39,14 +39,14 @@ _EMPTY: Mapping[str, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """What is known about one asyncio driver.
+    """The properties of one asyncio driver.
 
     Attributes:
-        name: As users write it, such as 'mysql+aiomysql'.
-        drivername: As SQLAlchemy is told it: our own dialect where we keep one.
-        timeout_argument: What the driver calls its connect timeout; empty when it has none.
-        connect_args: Defaults, below the user's.
-        query: Defaults of the URL's query, below the user's.
+        name: The name in settings, such as 'mysql+aiomysql'.
+        drivername: The name for SQLAlchemy; that of our own dialect, if there is one.
+        timeout_argument: The driver's argument for the connect timeout; empty if it has none.
+        connect_args: Defaults; the user's values take precedence.
+        query: Defaults of the URL's query; the user's values take precedence.
         install: The extra of torngas-aio that installs it.
     """
 
@@ -63,7 +63,7 @@ class Driver:
         return self.name.partition("+")[0]
 
 
-_MYSQL_ARGS = MappingProxyType({"local_infile": False})  # no server may ask for a file of ours
+_MYSQL_ARGS = MappingProxyType({"local_infile": False})  # else a malicious server could request any local file
 _MYSQL_QUERY = MappingProxyType({"charset": "utf8mb4"})
 
 DRIVERS: Mapping[str, Driver] = MappingProxyType(
@@ -92,9 +92,9 @@ _SYNCHRONOUS = {
 
 
 def async_driver(name: str) -> tuple[Driver | None, bool]:
-    """Return the driver that serves *name* and whether another one than named.
+    """Return the driver for *name*, and whether it differs from the one named.
 
-    None stands for a driver that is unknown here; SQLAlchemy may know it.
+    The driver is None if it is unknown here; SQLAlchemy may know it.
     """
     backend, _, library = name.strip().lower().partition("+")
     if library in _SYNCHRONOUS:
@@ -112,9 +112,9 @@ class ServerSpec:
     Attributes:
         role: 'master' or 'slave'.
         weight: Share of the reads among the slaves.
-        connect_seconds: How long opening a connection may take.
-        read_seconds: How long a statement may go unanswered, None for ever.
-        options: Arguments of `create_async_engine`, `connect_args` among them.
+        connect_seconds: Timeout of opening a connection.
+        read_seconds: Deadline of a statement, None for no limit.
+        options: Arguments of `create_async_engine`, including `connect_args`.
     """
 
     role: str
@@ -127,14 +127,14 @@ class ServerSpec:
 
     @property
     def label(self) -> str:
-        """The server as messages name it: role and address."""
+        """The server's name in messages: role and address."""
         if self.is_sqlite:
             return f"{self.role} {mask_url(self.url.database or ':memory:')}"
         return f"{self.role} {mask_url(self.url.host or 'localhost')}:{self.url.port or 'default port'}"
 
     @property
     def account(self) -> str:
-        """User and database as messages about connecting name them, as in " as 'app' to 'shop'"; not the password."""
+        """User and database for messages about connecting, as in " as 'app' to 'shop'"; without the password."""
         if self.is_sqlite:
             return ""
         user, database = self.url.username, self.url.database
@@ -142,7 +142,7 @@ class ServerSpec:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is a file or a database in memory rather than a server."""
+        """Whether this is an SQLite file or in-memory database rather than a server."""
         return self.url.get_backend_name() == "sqlite"
 
 
@@ -161,7 +161,7 @@ def parse_databases(
     """Return every database of *connections*.
 
     Args:
-        tell: Gets a sentence for what is taken although it should be written otherwise.
+        tell: Receives a sentence for each accepted but outdated setting.
 
     Raises:
         ConfigError: One list of all faults.
@@ -188,11 +188,11 @@ def parse_database(
 
     Args:
         configuration: SQLALCHEMY_CONFIGURATION, the options of every engine.
-        tell: As for `parse_databases`.
+        tell: As in `parse_databases`.
 
     Raises:
-        ConfigError: It is there and cannot work; lists every fault of it.
-        UnknownAlias: It is not there.
+        ConfigError: Its configuration is invalid; all faults are listed.
+        UnknownAlias: There is no such entry.
     """
     if name not in connections:
         raise UnknownAlias(
@@ -212,7 +212,7 @@ def _engines(configuration: object) -> Iterable[str]:
 
 
 class _Parser:
-    """Turns one database, whose shape is right, into values, and gathers what cannot work all the same."""
+    """A parser of one database's settings, already checked for structure, that collects the remaining faults."""
 
     def __init__(self, name: str, path: str, configuration: Mapping[str, Any], tell: Callable[[str], object]) -> None:
         self.name = name
@@ -234,7 +234,7 @@ class _Parser:
     def server(self, path: str, raw: Mapping[str, Any]) -> ServerSpec:
         driver, drivername = self._driver(path, raw.get("DRIVER") or "sqlite+aiosqlite")
         options = self.common | self.engine_options(f"{path}['kwargs']", raw.get("kwargs"))
-        if raw.get("NODE_CONNECTIONS") is not None:  # this process's share of those that its node may have
+        if raw.get("NODE_CONNECTIONS") is not None:  # this process's share of its node's limit
             options |= {"pool_size": share_of(raw["NODE_CONNECTIONS"]), "max_overflow": 0}
         return ServerSpec(
             role=raw.get("ROLE", "master").lower(),
@@ -247,7 +247,7 @@ class _Parser:
         )
 
     def engine_options(self, path: str, raw: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The options of *raw* without their prefix; what SQLAlchemy has removed is dropped with a warning."""
+        """Return the options of *raw* without their prefix; drop those that SQLAlchemy has removed, with a note."""
         options = {key.removeprefix(PREFIX): value for key, value in (raw or _EMPTY).items()}
         for key in [key for key in options if key in _REMOVED]:
             del options[key]
@@ -265,7 +265,7 @@ class _Parser:
         return driver, driver.drivername
 
     def _connect_args(self, path: str, driver: Driver | None, options: dict[str, Any]) -> float:
-        """Give `connect_args` the driver's defaults and its name for the timeout; return the timeout."""
+        """Add the driver's defaults and its timeout argument to `connect_args`; return the timeout."""
         given = dict(options.get("connect_args") or _EMPTY)
         seconds = given.get("connect_timeout")
         if driver is not None:

@@ -1,4 +1,4 @@
-"""SQLAlchemy's dialect for SQLite, which leaves nothing open when a task is cancelled while it connects: aiosqlite."""
+"""SQLAlchemy's aiosqlite dialect for SQLite; a task cancelled while connecting leaves no connection open."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ __all__ = ["AiosqliteDialect", "closed_on_error"]
 
 @contextmanager
 def closed_on_error(connection: Any) -> Generator[None]:
-    """Close *connection*, which no pool knows yet, where the block is cancelled or raises."""
+    """Close *connection*, which is not in a pool yet, if the block is cancelled or raises."""
     try:
         yield
     except BaseException:
@@ -23,15 +23,15 @@ def closed_on_error(connection: Any) -> Generator[None]:
 
 
 class AiosqliteDialect(SQLiteDialect_aiosqlite):
-    """aiosqlite's dialect; what is to be done with a new connection is done before anybody has it."""
+    """aiosqlite's dialect, which initializes a new connection before it is returned."""
 
     supports_statement_cache = True
 
-    def on_connect(self) -> None:  # type: ignore[override]  # it is done by `connect`
-        """Leave nothing to the pool's listeners: what they raise leaves the connection open."""
+    def on_connect(self) -> None:  # type: ignore[override]  # `connect` does it
+        """Return no listener for the pool, because an error in a listener leaves the connection open."""
 
     def connect(self, *args: Any, **kwargs: Any) -> Any:
-        from torngas_aio._compat.aiosqlite import connect  # here: only where aiosqlite is installed
+        from torngas_aio._compat.aiosqlite import connect  # imported here because aiosqlite is optional
 
         connection = super().connect(*args, **{"async_creator_fn": connect, **kwargs})
         with closed_on_error(connection):

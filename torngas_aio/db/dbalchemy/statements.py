@@ -1,14 +1,14 @@
-"""What a statement does to a database, seen before it runs; and the statement for one object by its key.
+"""Classification of statements before they run (read, lock or change), and cached statements for lookups by key.
 
     SELECT of tables, columns, known functions              read     a slave may answer
-    SELECT ... FOR UPDATE                                    lock     the master; what is read next too
-    INSERT, UPDATE, DELETE, DDL, CALL, unknown functions     change   the master, and reads follow it
-    text("SELECT ...")                                       text     the master, unless a role says 'slave'
+    SELECT ... FOR UPDATE                                    lock     the master, also for later reads
+    INSERT, UPDATE, DELETE, DDL, CALL, unknown functions     change   the master, also for later reads
+    text("SELECT ...")                                       text     the master, unless the role is 'slave'
 
-    lookup_of(User) ──► SELECT ... WHERE users.id = :key      sent with other values each time
+    lookup_of(User) ──► SELECT ... WHERE users.id = :key      built once, sent with different values
 
-`Session.get` of SQLAlchemy builds, and keys for its cache, a new statement for each call: 45 of the 290 us that one
-row takes (benchmarks/db.py, one).
+SQLAlchemy's `Session.get` builds a new statement, and its cache key, for each call: 45 of the 290 us for one row
+(benchmarks/db.py, one).
 """
 
 import enum
@@ -30,7 +30,7 @@ __all__ = ["Effect", "Lookup", "effect_of", "lookup_of"]
 
 
 class Effect(enum.Enum):
-    """What a statement does, as far as the routing must know."""
+    """The effect of a statement, as needed for routing."""
 
     READ = "read"
     TEXT = "text"
@@ -45,7 +45,7 @@ _LOCKING_TEXT = re.compile(
 
 
 def effect_of(clause: object) -> Effect:
-    """Return what *clause* does; whatever is not known to read counts as a change."""
+    """Return the effect of *clause*; anything not known to be a read counts as a change."""
     clause = resolve_lambda(clause)
     if isinstance(clause, TextClause):
         return _effect_of_text(clause.text)
@@ -62,9 +62,9 @@ def effect_of(clause: object) -> Effect:
 
 
 def _is_plain(clause: object) -> bool:
-    """Whether *clause* selects tables and columns only.
+    """Return whether *clause* selects tables and columns only.
 
-    PERF: nearly every read of a model is: 0.5 us, where looking at every part costs 15 us and more.
+    PERF: true for nearly every read of a model: 0.5 us, while inspecting every part costs 15 us and more.
     """
     columns = raw_columns_of(clause)
     if columns is None or has_common_table(clause):
@@ -103,7 +103,7 @@ def _effect_of_text(text: str) -> Effect:
 
 
 class Lookup:
-    """How the objects of one model are found.
+    """The lookup of one model's objects by primary key.
 
     Attributes:
         statement: Selects the object with the primary key `_torngas_pk0`, `_torngas_pk1`, ...
@@ -118,14 +118,14 @@ class Lookup:
         self.statement: Select[Any] = select(mapper.class_).where(*criteria)
 
     def values_of(self, ident: Any) -> dict[str, object] | None:
-        """Return the statement's values for *ident*: a number or text, or a tuple of them; None for what else it is."""
+        """Return the statement's values for *ident*: a number or text, or a tuple of them; None for anything else."""
         values: tuple[object, ...] = ident if class_of(ident) is tuple else (ident,)
         if len(values) != len(self._names) or not all(type(value) in _PLAIN for value in values):
             return None
         return dict(zip(self._names, values, strict=True))
 
     def key_of(self, values: dict[str, object]) -> Any:
-        """Return what a session's identity map has the object with these values under."""
+        """Return the key in a session's identity map for the object with these values."""
         return self._mapper.identity_key_from_primary_key(tuple(values.values()))
 
 
@@ -133,7 +133,7 @@ _PLAIN = frozenset({int, str, bytes})
 
 
 def lookup_of(entity: object) -> Lookup | None:
-    """Return how objects of the model *entity* are found; None where that takes more than one plain statement."""
+    """Return the `Lookup` of the model *entity*; None if it needs more than one plain statement."""
     if not isinstance(entity, type):
         return None
     known: Lookup | Literal[False] | None = entity.__dict__.get(_KEPT)
@@ -143,7 +143,7 @@ def lookup_of(entity: object) -> Lookup | None:
             return None
         has_one_table = mapper.inherits is None and mapper.polymorphic_on is None and not mapper.always_refresh
         known = Lookup(mapper) if has_one_table else False
-        type.__setattr__(entity, _KEPT, known)  # with the model, for as long as it lives
+        type.__setattr__(entity, _KEPT, known)  # stored on the model, for its lifetime
     return known or None
 
 

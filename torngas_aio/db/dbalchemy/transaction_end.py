@@ -1,6 +1,6 @@
-"""What is to be awaited once a transaction has been committed, or once it has been rolled back.
+"""Functions to call after a transaction's commit, or after its rollback.
 
-SQLAlchemy tells of both below its greenlets, savepoints included.
+SQLAlchemy reports both, also for savepoints, by events in its greenlets.
 """
 
 import asyncio
@@ -26,24 +26,24 @@ __all__ = ["Function", "TransactionEnd"]
 logger = logging.getLogger("torngas_aio.db")
 
 Function = Callable[[], object]
-"""Without arguments; what it returns is awaited where it can be."""
+"""A function without arguments; its result is awaited if it is awaitable."""
 
 _EVENTS = ("after_commit", "after_soft_rollback", "after_transaction_create", "after_transaction_end")
 
 
 class TransactionEnd:
-    """The functions that wait for the end of one session's transaction."""
+    """The functions to call at the end of one session's transaction."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._waiting: list[tuple[bool, Function]] = []  # whether it waits for the commit
-        self._marks: dict[object, int] = {}  # by savepoint: how many waited when it began
+        self._marks: dict[object, int] = {}  # by savepoint: number of waiting functions when it began
         self._has_committed = False
-        self._following: list[Function] | None = None  # while functions run after a commit: those still to run
+        self._following: list[Function] | None = None  # the remaining functions while those after a commit run
 
     @property
     def waiting_for_commit(self) -> list[Function]:
-        """The functions that a commit would have called."""
+        """The functions that a commit would call."""
         return [function for is_for_commit, function in self._waiting if is_for_commit]
 
     @property
@@ -52,9 +52,9 @@ class TransactionEnd:
         return bool(self._waiting)
 
     def add(self, function: Function, *, is_for_commit: bool) -> None:
-        """Have *function* called after the commit, else after a rollback; what it returns is awaited.
+        """Call *function* after the commit (else after a rollback), and await its result if it is awaitable.
 
-        Added by a function that runs after a commit, it is called after that one, unless a transaction has begun.
+        If it is added by a function that runs after a commit, it runs after that one, unless a transaction has begun.
 
         Raises:
             NotCallableError: It cannot be called without arguments.
@@ -66,12 +66,12 @@ class TransactionEnd:
         if not self._waiting and not self._marks:
             self._listen()
         if not is_for_commit and not self._session.in_transaction():
-            self._session.begin()  # what fails before the first statement is undone as well
+            self._session.begin()  # so that a failure before the first statement is undone as well
         self._waiting.append((is_for_commit, function))
 
     def note_failure(self, error: BaseException | None) -> None:
-        """Forget all where *error* ended a COMMIT without an answer: what it may have kept is not to be undone."""
-        if self._has_committed:  # and what failed is the return of the connection
+        """Discard all functions if *error* ended a COMMIT without a reply: a possible commit must not be undone."""
+        if self._has_committed:  # only the return of the connection failed
             self._end()
         elif isinstance(error, OutcomeUnknown) or not isinstance(error, Exception | None):
             self._waiting.clear()
@@ -99,11 +99,11 @@ class TransactionEnd:
     def _after_transaction_end(self, session: Session, transaction: Any) -> None:
         if transaction.parent is None:
             if not self._has_committed:
-                self.note_failure(sys.exception())  # of a commit at the end of `async with session.begin()`
+                self.note_failure(sys.exception())  # the error of the commit at the end of `async with session.begin()`
             self._end()
 
     def _end(self) -> None:
-        """Call what waited: the transaction is over, its connection given back, and the session can be used."""
+        """Call the functions; the transaction has ended, its connection is returned, and the session is usable."""
         waiting, self._waiting = self._waiting, []
         self._marks.clear()
         has_committed, self._has_committed = self._has_committed, False
@@ -113,7 +113,7 @@ class TransactionEnd:
             self._undo(waiting)
 
     def _follow(self, functions: list[Function]) -> None:
-        """Call all *functions*: the commit stands, so an error is logged, and a cancellation passes after the last."""
+        """Call all *functions* after a commit: errors are logged, and a cancellation is raised after the last."""
         outer, self._following = self._following, functions
         leave_block(self._session)
         interrupt: BaseException | None = None
@@ -124,7 +124,7 @@ class TransactionEnd:
                     await_only(_called(function))
                 except GeneratorExit:
                     raise
-                except BaseException as exc:  # noqa: BLE001  a boundary: the commit stands, the others still run
+                except BaseException as exc:  # noqa: BLE001  a boundary: the commit is done, the others still run
                     if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
                         interrupt = exc
                     _report(function, exc)
@@ -139,12 +139,12 @@ class TransactionEnd:
 
     def _undo(self, waiting: Iterable[tuple[bool, Function]]) -> None:
         functions = [function for is_for_commit, function in waiting if not is_for_commit]
-        if functions:  # also while the task is cancelled: what it had made must go
+        if functions:  # also while the task is cancelled, so that its effects are undone
             await_only(close_each((f"what was rolled back, by {each!r}", partial(_called, each)) for each in functions))
 
 
 def _put_off_cancellation() -> BaseException | None:
-    """Return the cancellation that came during the COMMIT, or what followed it, and is still to be raised."""
+    """Return the cancellation that arrived during or after the COMMIT and must still be raised."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         try:
@@ -181,7 +181,7 @@ def _check(function: object) -> None:
         )
     try:
         inspect.signature(function).bind()
-    except ValueError:  # of C code that does not tell
+    except ValueError:  # C code without a signature
         return
     except TypeError as exc:
         raise NotCallableError(

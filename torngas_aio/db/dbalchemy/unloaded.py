@@ -1,4 +1,4 @@
-"""Attributes that would have to ask the database, which they cannot await: which it is, and how to load it."""
+"""Errors for attributes that were not loaded: attributes cannot await a query. The message says how to load them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["refuse_attribute"]
 
 
 def refuse_attribute(state: ORMExecuteState) -> None:
-    """Say which attribute has asked the database, and how to load it.
+    """Raise an error that names the attribute that needs a query, and how to load it.
 
     Raises:
         NotLoaded: In every case.
@@ -57,7 +57,7 @@ def _dynamic_relations(registry: Any) -> list[Any]:
 
 
 def _query_of(relation: Any) -> str:
-    """Return the query that finds what *relation* of `obj` has, as one would write it."""
+    """Return the source text of a query for the objects in *relation* of `obj`."""
     model = relation.mapper.class_.__name__
     if relation.secondary is not None:
         return f"{model}.Q.filter(...)"

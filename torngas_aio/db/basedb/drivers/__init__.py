@@ -1,4 +1,4 @@
-"""How each database is spoken to: one driver a file, behind the contract of `base.py`.
+"""The database drivers, one per file, behind the contract in `base.py`.
 
     base.py      the contract    mysql.py   aiomysql
     postgres.py  asyncpg         sqlite.py  aiosqlite
@@ -30,17 +30,17 @@ _SYNCHRONOUS = {
     "mysql": frozenset({"MySQLdb", "pymysql", "mysql.connector", "mysqldb", "mysqlclient"}),
     "postgres": frozenset({"psycopg2", "psycopg", "pgdb", "pg8000"}),
 }
-"""Libraries that web.py's `driver` may name; each has an asyncio library that serves it here."""
+"""Values of web.py's `driver`; each is mapped to an asyncio library."""
 
 
 def make_driver(dbn: str, driver: str | None = None, **params: Any) -> Driver:
-    """Return the driver of *dbn* for the database that *params* name.
+    """Return the driver of *dbn* for the database of *params*.
 
     Args:
-        driver: web.py's name of a library; a synchronous one is served by its asyncio counterpart, with a warning.
+        driver: web.py's name of a library; for a synchronous one, the asyncio library is used and a warning logged.
 
     Raises:
-        ConfigError: There is none of that name, its library is not installed, or a parameter is not its own.
+        ConfigError: *dbn* is unknown, its library is not installed, or it has no such parameter.
     """
     found = _DRIVERS.get(_ALIASES.get(dbn, dbn))
     if found is None:

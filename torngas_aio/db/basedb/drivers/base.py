@@ -1,4 +1,4 @@
-"""The contract of a driver: what a pool and a transaction need to know of a database."""
+"""The contract of a driver: the operations that the pool and transactions need."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -15,14 +15,14 @@ from torngas_aio.storage import Storage
 __all__ = ["BATCH_ROWS", "Driver", "Result", "known_options", "rows_of"]
 
 BATCH_ROWS = 100
-"""How many rows of a stream are fetched at a time."""
+"""Rows per batch of a stream."""
 
 
 def known_options(connect: Callable[..., object], options: Mapping[str, object]) -> Mapping[str, object]:
-    """Return *options* of the library's own *connect*.
+    """Return *options* after checking that they are parameters of the library's *connect*.
 
     Raises:
-        TypeError: It has no such parameter; found before the first connection is opened.
+        TypeError: *connect* has no such parameter; raised before the first connection is opened.
     """
     known = inspect.signature(connect).parameters
     for name in options:
@@ -35,12 +35,12 @@ def known_options(connect: Callable[..., object], options: Mapping[str, object])
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one statement gave.
+    """The result of one statement.
 
     Attributes:
-        rows: None for a statement that returns none.
-        count: How many rows it changed, -1 where the database does not say.
-        last_id: The id that the database made for the (last) inserted row, None when it made none.
+        rows: The rows, None for a statement that returns none.
+        count: The number of changed rows, -1 if the database does not report it.
+        last_id: The id generated for the (last) inserted row, None if there is none.
     """
 
     rows: list[Storage] | None
@@ -49,86 +49,86 @@ class Result:
 
 
 def rows_of(cursor: Any, rows: Iterable[Any]) -> list[Storage]:
-    """Return *rows* of a DB-API *cursor*, with the names that it has for their columns."""
+    """Return *rows* of a DB-API *cursor* with its column names as attributes."""
     names = [column[0] for column in cursor.description]
     return [Storage(zip(names, row, strict=True)) for row in rows]
 
 
 class Driver(ABC):
-    """Opens connections and speaks to them; holds none of its own.
+    """The operations on a database library's connections; a driver owns no connections itself.
 
-    Errors of the database itself, such as a broken constraint, pass as the library raises them.
+    Errors of the database, such as a violated constraint, are passed on as the library raises them.
     """
 
     dialect: ClassVar[Dialect]
     begin: ClassVar[str] = "BEGIN"
     is_remote: ClassVar[bool] = True
-    """Whether connections cross a network, whose other end may fall silent."""
+    """Whether connections use a network, so that the server may become silent."""
     max_size: int | None = None
-    """The most connections that make sense, None for any number."""
+    """The maximum number of connections, None for no limit."""
 
     @property
     @abstractmethod
     def address(self) -> str:
-        """Where the database is, for messages; without the password."""
+        """The database's address for messages; without the password."""
 
     @property
     @abstractmethod
     def integrity_errors(self) -> tuple[type[Exception], ...]:
-        """What the library raises for a broken constraint."""
+        """The library's exceptions for a violated constraint."""
 
     @property
     @abstractmethod
     def statement_errors(self) -> tuple[type[Exception], ...]:
-        """What the library raises for statements, after which the connection is as good as before."""
+        """The library's exceptions for failed statements that leave the connection usable."""
 
     @abstractmethod
     async def connect(self) -> Any:
-        """Open a connection, each of whose statements is committed by itself; cancelled, it leaves none open."""
+        """Open a connection in autocommit mode; a cancellation leaves no connection open."""
 
     @abstractmethod
     async def execute(self, connection: Any, sql: str, values: Sequence[object], returns_rows: bool) -> Result:
-        """Run one statement to its end; *returns_rows* says what `returns_rows` thinks of it."""
+        """Run one statement; *returns_rows* is the result of the function `returns_rows` for it."""
 
     @abstractmethod
     def stream(self, connection: Any, sql: str, values: Sequence[object]) -> AsyncGenerator[list[Storage], None]:
-        """Run one statement and fetch its rows some at a time."""
+        """Run one statement and fetch its rows in batches."""
 
     @abstractmethod
     async def ping(self, connection: Any) -> None:
-        """Raise anything when *connection* is dead."""
+        """Raise any exception if *connection* is dead."""
 
     async def takes_writes(self, connection: Any) -> bool:
-        """Whether the server of *connection* takes writes: False of a replica, and of one that was set read-only."""
+        """Return whether the server of *connection* accepts writes: False for a replica or a read-only server."""
         return True
 
     def is_doubtful(self, connection: Any) -> bool:
-        """Whether an idle *connection* must be pinged before it is used: it has ended, or has unread bytes."""
+        """Return whether an idle *connection* must be pinged before use: it has ended, or has unread bytes."""
         return False
 
     @abstractmethod
     async def close(self, connection: Any) -> None:
-        """Say goodbye and close."""
+        """Close *connection* in an orderly way."""
 
     @abstractmethod
     async def abandon(self, connection: Any) -> bool:
-        """Stop whatever goes on in *connection*, in no state to be used; return whether it is whole again.
+        """Stop any activity on *connection*, whose state is unknown; return whether it is usable again.
 
-        Its open transaction is rolled back, here or by the database once it notices.
+        Its open transaction is rolled back, here or by the database once it notices the closed connection.
         """
 
     @abstractmethod
     def is_lost(self, error: BaseException) -> bool:
-        """Whether *error* means that the connection broke or could not be made."""
+        """Return whether *error* means that the connection broke or could not be opened."""
 
     def unavailable(self, what: str, error: BaseException) -> DatabaseUnavailable:
-        """Return what to raise from *error*."""
+        """Return the `DatabaseUnavailable` to raise from *error*."""
         return DatabaseUnavailable(f"{self.address}: {what} ({said_by(error)}).")
 
     def ends_transaction(self, error: BaseException) -> bool:
-        """Whether the database rolled the whole transaction back because of *error*."""
+        """Return whether the database rolled back the whole transaction because of *error*."""
         return False
 
     async def first_ids_step(self, connection: Any) -> int:
-        """The distance between the ids that one INSERT of several rows makes."""
+        """Return the increment between the ids generated by one INSERT of several rows."""
         return 1

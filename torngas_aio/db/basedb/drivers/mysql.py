@@ -29,7 +29,7 @@ _LOST = frozenset({0, 1040, 1053, 1152, 1927, 2002, 2003, 2006, 2013, 2014, 2027
 
 
 class _Logging:
-    """A cursor that logs the server's warnings, such as of a value cut short, where aiomysql's raises Python's."""
+    """A cursor that logs the server's warnings, such as a truncated value; aiomysql issues Python warnings instead."""
 
     async def _show_warnings(self, connection: Any) -> None:
         for level, code, message in await connection.show_warnings() or ():
@@ -48,11 +48,11 @@ class _StreamCursor(_Logging, aiomysql.SSCursor):  # type: ignore[misc]  # aiomy
 class MySQLDriver(Driver):
     """A MySQL or MariaDB server.
 
-    `update()` counts the rows that its condition met, as the other databases do, also where nothing changed.
+    `update()` counts all matched rows, even unchanged ones, as the other databases do.
 
     Args:
         db: The database's name.
-        connect_timeout: Seconds for the network connection and the log-in.
+        connect_timeout: Timeout of connecting and authenticating, in seconds.
         options: Further arguments of `aiomysql.connect`.
     """
 
@@ -82,7 +82,7 @@ class MySQLDriver(Driver):
             "charset": charset,
             "connect_timeout": float(connect_timeout),
             "autocommit": True,
-            "local_infile": False,  # a server could ask for any file of ours
+            "local_infile": False,  # else a malicious server could request any local file
             "client_flag": CLIENT.FOUND_ROWS | options.get("client_flag", 0),
         }
         self._connect_seconds = float(connect_timeout)
@@ -103,7 +103,7 @@ class MySQLDriver(Driver):
         return (err.MySQLError, TypeError, UnicodeEncodeError)
 
     async def connect(self) -> aiomysql.Connection:
-        async with asyncio.timeout(self._connect_seconds):  # aiomysql's own covers only the network
+        async with asyncio.timeout(self._connect_seconds):  # aiomysql's own timeout covers only the TCP connection
             return await connect(**self._options)
 
     async def execute(
@@ -124,7 +124,7 @@ class MySQLDriver(Driver):
         await cursor.execute(sql, tuple(values))
         while rows := await cursor.fetchmany(BATCH_ROWS):
             yield rows_of(cursor, rows)
-        await cursor.close()  # only when all is read: it would read the rest
+        await cursor.close()  # only after the last row: close() would read all remaining rows
 
     async def ping(self, connection: aiomysql.Connection) -> None:
         await connection.ping(reconnect=False)
@@ -146,7 +146,7 @@ class MySQLDriver(Driver):
     def is_lost(self, error: BaseException) -> bool:
         if isinstance(error, (err.OperationalError, err.InternalError, err.InterfaceError)):
             return isinstance(error, err.InterfaceError) or not error.args or error.args[0] in _LOST
-        # aiomysql on a transport that is closed: RuntimeError on uvloop, AttributeError after close()
+        # aiomysql on a closed transport: RuntimeError with uvloop, AttributeError after close()
         return isinstance(error, (OSError, EOFError, RuntimeError, AttributeError))
 
     def ends_transaction(self, error: BaseException) -> bool:

@@ -20,15 +20,15 @@ from torngas_aio.storage import Storage
 __all__ = ["PostgresDriver"]
 
 ABANDON_SECONDS = 1.0
-"""How long a server may take to cancel a statement before its connection is simply cut."""
+"""Seconds that a server may take to cancel a statement before its connection is terminated."""
 
 
 class PostgresDriver(Driver):
-    """A PostgreSQL server. Values must be of the Python type that the column has: 1 for an integer, not "1".
+    """A PostgreSQL server. Values must have the Python type of the column: 1 for an integer, not "1".
 
     Args:
         db: The database's name.
-        connect_timeout: Seconds for the network connection and the log-in.
+        connect_timeout: Timeout of connecting and authenticating, in seconds.
         options: Further arguments of `asyncpg.connect`.
     """
 
@@ -84,7 +84,7 @@ class PostgresDriver(Driver):
     async def stream(
         self, connection: asyncpg.Connection, sql: str, values: Sequence[object]
     ) -> AsyncGenerator[list[Storage], None]:
-        transaction = connection.transaction(readonly=True)  # a cursor lives in one
+        transaction = connection.transaction(readonly=True)  # a cursor needs a transaction
         await transaction.start()
         try:
             cursor = await connection.cursor(sql, *values)
@@ -93,7 +93,7 @@ class PostgresDriver(Driver):
         except asyncpg.PostgresError:
             await transaction.rollback()
             raise
-        # Not `async with`: a stream that is left or cancelled must not wait here for a server that stands still.
+        # Not `async with`: closing or cancelling the stream must not wait for an unresponsive server.
         await transaction.commit()
 
     async def ping(self, connection: asyncpg.Connection) -> None:
@@ -109,10 +109,10 @@ class PostgresDriver(Driver):
         await connection.close()
 
     async def abandon(self, connection: asyncpg.Connection) -> bool:
-        # asyncpg has asked the server to cancel what runs; without that being heard, the server would go on and
-        # keep the transaction's locks, since it looks for its client only when it has something to send.
+        # asyncpg has sent a cancel request. Without waiting for it, the server might keep running and holding the
+        # transaction's locks, since it notices a lost client only when it sends data.
         with suppress(Exception):
-            await connection.close(timeout=ABANDON_SECONDS)  # terminates when it takes longer
+            await connection.close(timeout=ABANDON_SECONDS)  # terminates the connection on timeout
         return False
 
     def is_lost(self, error: BaseException) -> bool:
@@ -123,7 +123,7 @@ class PostgresDriver(Driver):
             asyncpg.TooManyConnectionsError,
             asyncpg.AdminShutdownError,
             asyncpg.CrashShutdownError,
-            asyncpg.InternalClientError,  # the server's goodbye has come and is not yet read: "another operation"
+            asyncpg.InternalClientError,  # "another operation …": the server's termination message is not read yet
             OSError,
         )
         if isinstance(error, asyncpg.InterfaceError):

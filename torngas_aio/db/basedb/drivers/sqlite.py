@@ -1,4 +1,4 @@
-"""SQLite through aiosqlite: a thread for each connection."""
+"""SQLite through aiosqlite: one thread per connection."""
 
 import datetime as dt
 import decimal
@@ -19,14 +19,14 @@ __all__ = ["SQLiteDriver"]
 
 
 class SQLiteDriver(Driver):
-    """A database file, or one in memory, which has one connection and lives as long as that.
+    """A database file, or an in-memory database, which has one connection and exists as long as it.
 
-    Foreign keys are enforced. A transaction takes the write lock when it begins: two that read first and write
-    later would otherwise fail one another. Dates and times are kept as ISO text; `Decimal` and `UUID` are
-    sent as text, which a NUMERIC column turns into a float.
+    Foreign keys are enforced. A transaction takes the write lock when it begins; otherwise two transactions that read
+    first and write later would make each other fail. Dates and times are stored as ISO text. `Decimal` and `UUID` are
+    sent as text, which a NUMERIC column converts to a float.
 
     Args:
-        db: The file's path; `:memory:` for none.
+        db: The file's path; `:memory:` for an in-memory database.
         busy_timeout: Seconds to wait for another connection's write lock.
         uri: Whether `db` is an SQLite URI (`file:…?mode=ro`).
     """
@@ -85,14 +85,14 @@ class SQLiteDriver(Driver):
             await cursor.close()
 
     async def ping(self, connection: aiosqlite.Connection) -> None:
-        """A file does not go away while it is open."""
+        """Do nothing: an open file stays available."""
 
     async def close(self, connection: aiosqlite.Connection) -> None:
         await connection.close()
 
     async def abandon(self, connection: aiosqlite.Connection) -> bool:
-        # An interrupt meets only what runs; what is queued in the thread ends before the rollback begins. While a
-        # statement is left open the interrupt stays, and meets the rollback too: so twice.
+        # An interrupt stops only the running statement; calls queued in the thread finish before the rollback begins.
+        # While a statement is open, the interrupt stays set and stops the rollback as well, so it is repeated.
         for _ in range(2):
             with suppress(ValueError, sqlite3.Error):
                 await connection.interrupt()
