@@ -6,11 +6,11 @@ await channels.publish("task:7", {"state": "done"})
 async with channels.subscribe("task:7") as messages:
     async for message in messages: ...
 
-base.py      the contract: publish, subscribe, members      memory.py    within one process
-redis.py     Redis pub/sub, and streams for the history     presence.py  who is in a channel
-listener.py  a process's connections to Redis, each made again by itself
+base.py      the contract: publish, subscribe, members      memory.py    channels in one process
+redis.py     Redis pub/sub, and streams for the history     presence.py  the members of channels
+listener.py  a process's subscriptions in Redis, with automatic reconnection
 
-From an alias in CHANNELS to its open backend leads `Channels`: one an alias and loop.
+`Channels` is the registry of open backends by alias in CHANNELS: one per alias and event loop.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,22 +24,22 @@ __all__ = ["BaseChannels", "Channels", "Message", "Subscription", "channels", "m
 
 
 class Channels(Backends[BaseChannels]):
-    """The channels of the settings by alias; its own `publish` and `subscribe` are those of "default"."""
+    """The channel backends of the settings by alias; `publish`, `subscribe` and the like use "default"."""
 
     async def publish(self, name: str, data: Any, *, now: bool = False) -> None:
-        """As `BaseChannels.publish` of "default"."""
+        """Publish with "default"; see `BaseChannels.publish`."""
         await self["default"].publish(name, data, now=now)
 
     async def members(self, name: str) -> list[str]:
-        """As `BaseChannels.members` of "default"."""
+        """Return the members in "default"; see `BaseChannels.members`."""
         return await self["default"].members(name)
 
     def present(self, name: str, member: str) -> AbstractAsyncContextManager[None]:
-        """As `BaseChannels.present` of "default"."""
+        """Make *member* present in "default"; see `BaseChannels.present`."""
         return self["default"].present(name, member)
 
     def subscribe(self, *names: str, **options: Any) -> Subscription:
-        """As `BaseChannels.subscribe` of "default"."""
+        """Subscribe with "default"; see `BaseChannels.subscribe`."""
         return self["default"].subscribe(*names, **options)
 
 

@@ -1,9 +1,9 @@
-"""What a channel backend does: publish to names, subscribe to names and patterns, tell what was missed.
+"""The contract of a channel backend: publish to names, subscribe to names and patterns, report missed messages.
 
     publish ── JSON ──► store ──► deliver(name, text) ──► Subscription: a bounded queue ──► async for
 
-A subscriber that is too slow, and a connection that was lost, show as a gap: a message without data. With HISTORY the
-messages that a lost connection missed are read again instead.
+If a subscriber is too slow, or a connection was lost, the subscriber receives a gap: a message without data. With
+HISTORY, the messages missed by a lost connection are read from the history instead.
 """
 
 import asyncio
@@ -32,21 +32,21 @@ logger = logging.getLogger("torngas_aio.channels")
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_NAME_LENGTH = 200
 MAX_WAITING_CHARS = 8 * 1024 * 1024
-"""Text that may wait for one subscriber, whatever the number of messages: 32 of the largest."""
+"""Maximum characters that wait for one subscriber, regardless of the number of messages: 32 of the largest."""
 
 QUEUE_SIZE = 1000
 _OPTIONS = {"HISTORY": 0, "QUEUE_SIZE": QUEUE_SIZE}
-_MOST = 2**53  # of what Redis's scripts can count
+_MOST = 2**53  # the largest exact integer in Redis's scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a subscriber gets.
+    """A message as delivered to a subscriber.
 
     Attributes:
         channel: The name it was published to; "" for a gap.
         text: The data as JSON.
-        id: Its place in the history, in ascending order; "" without HISTORY.
+        id: Its id in the history; ids are ascending; "" without HISTORY.
         is_gap: Messages may be missing here: the subscriber was too slow, or the connection was lost.
     """
 
@@ -57,21 +57,21 @@ class Message:
 
     @property
     def data(self) -> Any:
-        """The value that was published; None for a gap."""
+        """The published value; None for a gap."""
         return None if self.is_gap else _json.loads(self.text)
 
 
 GAP = Message("", "null", is_gap=True)
 BEGINNINGS = ("", "0", "0-0")
-"""Ids before all others: who names one wants all that there is, and misses nothing."""
+"""Ids before all others: *after* one of them, the whole history is replayed, without a gap."""
 
 
 class Subscription:
-    """The messages of some channels from now on; made by `BaseChannels.subscribe`, used with `async with`.
+    """The messages of some channels from now on; returned by `BaseChannels.subscribe`, used with `async with`.
 
     Args:
-        when_full: What happens to a subscriber that has QUEUE_SIZE messages waiting, or 8 MiB of them: "drop" loses
-            the oldest, which it sees as a gap; "close" ends the iteration.
+        when_full: The policy once QUEUE_SIZE messages, or 8 MiB of them, wait for the subscriber: "drop" discards the
+            oldest and inserts a gap; "close" ends the iteration.
     """
 
     def __init__(
@@ -123,13 +123,13 @@ class Subscription:
         return self._pop()
 
     async def aclose(self) -> None:
-        """Leave the channels; what waits can still be read. Harmless when called twice."""
+        """Leave the channels; queued messages can still be read. Calling it twice is harmless."""
         if not self._is_closed:
             self.end()
             await self._owner.remove(self)
 
     def end(self) -> None:
-        """End the iteration once what waits has been read."""
+        """End the iteration after the queued messages."""
         self._is_closed = True
         self._wake()
 
@@ -143,7 +143,7 @@ class Subscription:
                 return
             while self._is_full_for(message):
                 self._pop()
-            if self._queue:  # the gap takes a place too
+            if self._queue:  # make space for the gap as well
                 self._pop()
             self._queue.appendleft(GAP)
             self._waiting += len(GAP.text)
@@ -163,7 +163,7 @@ class Subscription:
         return message
 
     async def _replay(self, after: str) -> None:
-        """Put what the history holds after *after* before what has come meanwhile; an unknown id is a gap."""
+        """Insert the history after the id *after* before newly arrived messages; an unknown id yields a gap."""
         missed: list[Message] = []
         if after not in BEGINNINGS and not any([await self._owner.keeps(name, after) for name in sorted(self.names)]):
             missed.append(GAP)
@@ -187,12 +187,12 @@ class BaseChannels(ABC):
     """The base of all backends.
 
     Args:
-        location: Where the store is.
-        params: The entry of CHANNELS: OPTIONS with HISTORY (how many messages of each channel are kept for those
-            who come back; 0: none) and QUEUE_SIZE (messages that may wait for one subscriber, 1000).
+        location: The store's location.
+        params: The entry of CHANNELS: OPTIONS with HISTORY (number of messages stored per channel for reconnecting
+            subscribers; 0: none) and QUEUE_SIZE (maximum messages that wait for one subscriber, 1000).
 
     Raises:
-        ConfigError: An option that the backend does not have, or that is no positive number.
+        ConfigError: An option is unknown to the backend, or not a positive number.
     """
 
     own_options: frozenset[str] = frozenset()
@@ -214,16 +214,16 @@ class BaseChannels(ABC):
         self._with_patterns: set[Subscription] = set()
 
     async def publish(self, name: str, data: Any, *, now: bool = False) -> None:
-        """Send *data* to everyone who subscribes to *name*, in every process.
+        """Send *data* to all subscribers of *name*, in every process.
 
-        Within a database transaction that has changes it is sent after the commit, and not at all when that fails.
+        Within a database transaction that has changes, it is sent after the commit; if that fails, it is not sent.
 
         Args:
-            data: What JSON can hold, at most 256 KB as JSON.
-            now: Send it at once, whatever becomes of the transaction: for the progress of a job.
+            data: A JSON value, at most 256 KB as JSON.
+            now: Send it at once, regardless of the transaction, for example to report the progress of a job.
 
         Raises:
-            Unavailable: The store did not take it in time.
+            Unavailable: The store did not accept it in time.
             ValueTooLarge, SerializationError: *data* cannot be sent.
         """
         check_name(name)
@@ -250,13 +250,13 @@ class BaseChannels(ABC):
 
         Args:
             names: Literal names.
-            patterns: One, or several, such as `user:*`; `*`, `?` and `[...]` as in file names. Not with HISTORY, nor on
-                a Redis cluster.
-            after: The id of the last message that was seen: what came after it is read from the history first.
+            patterns: One or several, such as `user:*`; `*`, `?` and `[...]` as in file names. Not supported with
+                HISTORY or on a Redis cluster.
+            after: The id of the last message received; later messages are read from the history first.
             when_full: See `Subscription`.
 
         Raises:
-            ArgumentError: There is no name, or what was asked for needs another setting.
+            ArgumentError: There is no name or pattern, or an argument needs another setting.
         """
         patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         for name in (*names, *patterns):
@@ -272,9 +272,9 @@ class BaseChannels(ABC):
         return Subscription(self, names, patterns, after=after, when_full=when_full)
 
     async def members(self, name: str) -> list[str]:
-        """Return who is present in the channel *name*, in every process, sorted: see `present`, and `join` of sockets.
+        """Return the sorted members present in the channel *name*, of all processes; see `present` and sockets' `join`.
 
-        Members of a process that was killed are gone within 10 seconds.
+        Members of a killed process disappear within 10 seconds.
 
         Raises:
             Unavailable: The store does not answer in time.
@@ -284,10 +284,10 @@ class BaseChannels(ABC):
 
     @asynccontextmanager
     async def present(self, name: str, member: str) -> AsyncGenerator[None]:
-        """Have *member* present in the channel *name* for a block; several blocks with one member count as one.
+        """Make *member* present in the channel *name* during the block; several blocks with one member count once.
 
         Raises:
-            ArgumentError: One of them is no text of 1 to 200 printable characters.
+            ArgumentError: *name* or *member* is not text of 1 to 200 printable characters.
             Unavailable: The store does not answer in time.
         """
         check_name(name)
@@ -305,28 +305,28 @@ class BaseChannels(ABC):
 
     @abstractmethod
     async def send(self, name: str, text: str) -> None:
-        """Publish JSON *text*; deferred by nothing."""
+        """Publish JSON *text* at once."""
 
     @abstractmethod
     async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
         """Return the messages of *name* after the id *after*, and whether none is missing before them.
 
-        The newest `MAX_WAITING_CHARS` of them: what a subscriber may have waiting.
+        At most the newest `MAX_WAITING_CHARS` characters of messages, the limit of a subscriber's queue.
         """
 
     async def keeps(self, name: str, number: str) -> bool:
-        """Return whether the history of *name* has the message of that id; True where that cannot be known."""
+        """Return whether the history of *name* has the message with the id *number*; True if unknown."""
         return True
 
     async def add(self, subscription: Subscription) -> None:
-        """Deliver to *subscription* from now on."""
+        """Start delivering to *subscription*."""
         for name in subscription.names:
             self._by_name.setdefault(name, set()).add(subscription)
         if subscription.patterns:
             self._with_patterns.add(subscription)
 
     async def remove(self, subscription: Subscription) -> None:
-        """Deliver to *subscription* no more."""
+        """Stop delivering to *subscription*."""
         for name in subscription.names:
             subscribed = self._by_name.get(name, set())
             subscribed.discard(subscription)
@@ -335,7 +335,7 @@ class BaseChannels(ABC):
         self._with_patterns.discard(subscription)
 
     async def aclose(self) -> None:
-        """End every subscription and close what is open. Harmless when called twice."""
+        """End every subscription, and close connections and tasks. Calling it twice is harmless."""
         for subscription in self._with_patterns.union(*self._by_name.values()):
             subscription.end()
         await self.presence.aclose()
@@ -343,15 +343,15 @@ class BaseChannels(ABC):
         self._with_patterns.clear()
 
     def deliver(self, message: Message) -> None:
-        """Give *message* to the subscribers of this process."""
+        """Deliver *message* to the subscribers in this process."""
         for subscription in tuple(self._by_name.get(message.channel, ())):
             subscription.take(message)
 
     def deliver_to_patterns(self, message: Message, is_told_for: Callable[[str], bool] = lambda _: True) -> None:
-        """Give *message* to the subscribers of this process whose patterns match; those of its name have it already.
+        """Deliver *message* to this process's subscribers with a matching pattern; those of its name already have it.
 
         Args:
-            is_told_for: Whether the store tells of it for this pattern, where it tells once for each that matches.
+            is_told_for: Whether this delivery is for a given pattern, if the store delivers once per matching pattern.
         """
         for subscription in tuple(self._with_patterns):
             if message.channel not in subscription.names:
@@ -360,26 +360,26 @@ class BaseChannels(ABC):
                     subscription.take(message)
 
     def deliver_gap(self, names: Iterable[str]) -> None:
-        """Tell the subscribers of *names*, and those with patterns, that messages may be missing."""
+        """Deliver a gap (messages may be missing) to the subscribers of *names* and to those with patterns."""
         for subscription in self._with_patterns.union(*(self._by_name.get(name, ()) for name in names)):
             subscription.take(GAP)
 
 
 def check_name(name: object) -> None:
-    """Raise ArgumentError where *name* is no channel name: 1 to 200 characters, without control characters."""
+    """Raise ArgumentError unless *name* is a channel name: 1 to 200 characters, without control characters."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
         raise ArgumentError(f"{name!r:.250} is no channel name: write 1 to {MAX_NAME_LENGTH} printable characters.")
 
 
 def newest(messages: list[Message]) -> list[Message]:
-    """Return the end of *messages* that may wait for one subscriber."""
+    """Return the newest of *messages*, as many as may wait for one subscriber."""
     sizes = itertools.accumulate(len(each.text) for each in reversed(messages))
     count = sum(1 for _ in itertools.takewhile(lambda size: size <= MAX_WAITING_CHARS, sizes))
     return messages[len(messages) - count :]
 
 
 def id_key(text: str) -> tuple[int, int]:
-    """Return what orders the ids of a history, such as "1764367-0"; (0, 0) for text that is none."""
+    """Return the sort key of a history id, such as "1764367-0"; (0, 0) for invalid text."""
     first, _, second = text[:64].partition("-")
     time, number = parse_whole(first, 20), parse_whole(second or "0", 20)
     # Redis takes no range that begins after the largest id.

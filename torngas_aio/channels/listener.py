@@ -1,13 +1,13 @@
-"""What a process hears of Redis: one connection for each server in use, each made again by itself when it is lost.
+"""A process's pub/sub connections to Redis: one for each server in use, reconnected automatically.
 
-    one server, or the master that sentinels name      SUBSCRIBE, PSUBSCRIBE
+    one server, or a sentinel-monitored master         SUBSCRIBE, PSUBSCRIBE
     a cluster                                           SSUBSCRIBE, at the node that holds the channel's slot
 
-    hear(keys) ──► the line to each key's node ── asks for what is wanted, leaves the rest ──► server
-    server ── after a loss make_up(keys) first ──► deliver(kind, words)
+    hear(keys) ──► the line to each key's node ── subscribes to wanted keys, unsubscribes the others ──► server
+    server ── after a connection loss make_up(keys) first ──► deliver(kind, words)
 
-A line that is lost concerns its own keys only. A slot that moves takes its keys along: the node that had it says so
-(SUNSUBSCRIBE), asked again it says to whom (MOVED).
+The loss of a line affects only its own keys. When a slot moves to another node, the former node sends SUNSUBSCRIBE for
+its keys; subscribing there again returns MOVED with the new node.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ logger = logging.getLogger("torngas_aio.channels")
 _outages = OutageLog(logger)
 
 PING_SECONDS = 5.0
-"""An idle connection is asked after this, and is lost when it does not answer within as much."""
+"""Idle seconds after which a connection is pinged; without a reply within as many seconds it counts as lost."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
@@ -45,10 +45,10 @@ class Listener:
     """The subscriptions of one process, and the connections that they need.
 
     Args:
-        redis: Where the servers are.
-        is_wanted: Whether a key still has subscribers.
-        deliver: Called with each message: its kind, the channel or pattern, and more.
-        make_up: Called with keys that are heard again after a loss, before anything else is delivered of them.
+        redis: The client, for the servers' location.
+        is_wanted: Returns whether a key still has subscribers.
+        deliver: Called with each message: its kind, the channel or pattern, and further words.
+        make_up: Called with keys subscribed again after a connection loss, before further messages are delivered.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Listener:
         self._learning = asyncio.Lock()
 
     async def hear(self, keys: Iterable[Key]) -> None:
-        """Return once the servers have confirmed that they send *keys*.
+        """Subscribe to *keys*; return once the servers have confirmed.
 
         Raises:
-            RedisError, RedisClusterException, OSError, TypeError: One of them does not.
+            RedisError, RedisClusterException, OSError, TypeError: A subscription failed.
         """
         if self.is_cluster and not self._slots:
             await self.learn()
@@ -88,20 +88,20 @@ class Listener:
                 self.give(key, node)
         loop = asyncio.get_running_loop()
         for waiter in [self._waiting.setdefault(key, loop.create_future()) for key in keys if not self.is_heard(key)]:
-            await asyncio.shield(waiter)  # others may wait for it, too
+            await asyncio.shield(waiter)  # other callers may wait for it as well
 
     def leave(self, keys: Iterable[Key]) -> None:
-        """Have those of *keys* left that are wanted no more."""
+        """Unsubscribe from those of *keys* that are no longer wanted."""
         for key in keys:
             if key in self._homes:
                 self._homes[key].look_at(key)
 
     def is_heard(self, key: Key) -> bool:
-        """Return whether a server has confirmed that it sends *key*, over a connection that is there."""
+        """Return whether a server has confirmed the subscription to *key* on an open connection."""
         return key in self._homes and key in self._homes[key].subscribed
 
     def give(self, key: Key, node: Node | None) -> None:
-        """Have *key* asked for at *node*."""
+        """Assign *key* to the line to *node*."""
         line = self._lines.get(node)
         if line is None:
             line = self._lines[node] = _Line(self, node)
@@ -109,11 +109,11 @@ class Listener:
         line.look_at(key)
 
     def node_of(self, key: Key) -> Node | None:
-        """Return the node that holds the slot of *key*; None without a cluster, or where none does."""
+        """Return the node that holds the slot of *key*; None without a cluster, or for a slot without a node."""
         return self._slots[_slot(key)] if self.is_cluster else None
 
     async def learn(self) -> None:
-        """Learn where a cluster's slots are, once for all who ask meanwhile; raises as `discover`."""
+        """Load a cluster's slot map, once for concurrent callers; raises as `discover` does."""
         known, where = self._slots, self.redis.where
         async with self._learning:
             if self._slots is known:
@@ -121,33 +121,33 @@ class Listener:
                 self._slots = await discover(where, list(nodes), where.deadline)
 
     def move(self, slot: int, node: Node, keys: Iterable[Key]) -> None:
-        """Note that *slot* lives at *node* now, and have its *keys* asked for there."""
+        """Record that *slot* is now at *node*, and subscribe to its *keys* there."""
         self._slots[slot] = node
         for key in keys:
             self.give(key, node)
 
     def confirm(self, key: Key, reason: Exception | None = None) -> None:
-        """Tell those who wait for *key* that it is heard, or for what *reason* it is not."""
+        """Resolve the waiters for *key*: subscribed, or failed with *reason*."""
         waiter = self._waiting.pop(key, None)
         if waiter is not None and reason is None:
             waiter.set_result(None)
         elif waiter is not None and reason is not None:
             waiter.set_exception(reason)
-            waiter.exception()  # perhaps no task waits for it
+            waiter.exception()  # mark it as retrieved: perhaps no task waits for it
 
     def forget(self, key: Key) -> None:
-        """Drop what is known of *key*, which is not wanted."""
+        """Drop the state of *key*, which is no longer wanted."""
         self._homes.pop(key, None)
         self._waiting.pop(key, None)
         self.lost.discard(key)
 
     def end(self, node: Node | None, line: "_Line") -> None:
-        """Drop the *line* to *node*, which has nothing more to bring."""
+        """Drop the *line* to *node*, which has no more keys."""
         if self._lines.get(node) is line:
             del self._lines[node]
 
     async def aclose(self) -> None:
-        """Close every connection; who subscribes later has new ones. Harmless when called twice."""
+        """Close every connection; later subscriptions open new ones. Calling it twice is harmless."""
         lines, self._lines = self._lines, {}
         self._homes.clear()
         await cancel_tasks([line.task for line in lines.values()], self.redis.where.deadline)
@@ -156,26 +156,26 @@ class Listener:
 
 
 class _Line:
-    """One connection to one server, made again when it is lost, for as long as it has keys to bring.
+    """One connection to one server, reconnected after a loss, for as long as it has keys.
 
     Attributes:
         subscribed: The keys that the server has confirmed.
-        task: The line's own.
+        task: The task that runs the line.
     """
 
     def __init__(self, listener: Listener, node: Node | None) -> None:
         self.subscribed: set[Key] = set()
         self._listener = listener
         self._node = node
-        self._asked: set[Key] = set()  # and not confirmed yet
-        self._changed: set[Key] = set()  # to be asked for, or left
+        self._asked: set[Key] = set()  # requested and not confirmed yet
+        self._changed: set[Key] = set()  # to be subscribed or unsubscribed
         self._is_changed = asyncio.Event()
-        self._held: list[tuple[str, ...]] = []  # messages that came before what was missed
+        self._held: list[tuple[str, ...]] = []  # messages received before the missed ones were made up for
         self._pause = 0.0
         self.task = asyncio.create_task(self._run(), name="channels")
 
     def look_at(self, key: Key) -> None:
-        """Have *key* asked for, or left, as it is wanted."""
+        """Subscribe to or unsubscribe from *key*, depending on whether it is wanted."""
         self._changed.add(key)
         self._is_changed.set()
 
@@ -189,17 +189,17 @@ class _Line:
                 async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
                     connection = await self._connect(stack)
                     reader = tasks.create_task(self._read(connection), name="channels reader")
-                    stack.callback(reader.cancel)  # before anything is closed
+                    stack.callback(reader.cancel)  # runs before the connection is closed
                     await self._follow(connection, reader)
-            except* Exception as faults:  # a boundary: whatever it is, there are subscribers
+            except* Exception as faults:  # a boundary: reconnect after any error, for the subscribers' sake
                 reason, alias, node = faults.exceptions[0], self._listener.redis.alias, self._node
                 if isinstance(reason, CONNECTION_FAULTS):
                     where = self._listener.redis.address if node is None else f"{node[0]}:{node[1]}"
                     _outages.report((alias, where), "Channels %r have no connection to %s: %s", alias, where, reason)
                 else:
-                    logger.error("Channels %r make their connection again.", alias, exc_info=reason)
+                    logger.error("Channels %r reconnect.", alias, exc_info=reason)
                 await self._lose(reason)
-        # RACE: no await between these two lines, or a key may come that no connection brings
+        # RACE: no await between these two lines, or a new key could be assigned to a line that has ended
         self._listener.end(self._node, self)
 
     async def _connect(self, stack: AsyncExitStack) -> AbstractConnection:
@@ -213,12 +213,12 @@ class _Line:
         return connection
 
     async def _follow(self, connection: AbstractConnection, reader: asyncio.Task[None]) -> None:
-        """Subscribe to what is wanted and leave what is not, until nothing is left or *reader* has ended."""
+        """Subscribe and unsubscribe as needed until no keys are left or *reader* has ended."""
         listener = self._listener
         while self._has_keys and not reader.done():  # redis-py sends by `wait_for`, which may swallow a cancellation
             await self._is_changed.wait()
             self._is_changed.clear()
-            if self._asked:  # it is confirmed first, so that no answer can be taken for another one
+            if self._asked:  # await the confirmation first, so that replies cannot be confused
                 continue
             for key in tuple(self._changed):
                 kind, channel = key
@@ -234,7 +234,7 @@ class _Line:
                         await _send(connection, f"{kind}UNSUBSCRIBE", channel)
 
     async def _lose(self, reason: Exception) -> None:
-        """Have all be asked for again in a while, also where it lives elsewhere by then."""
+        """Subscribe to all keys again after a pause, at the nodes that hold them by then."""
         listener = self._listener
         listener.lost |= self.subscribed
         self._changed |= self.subscribed | self._asked
@@ -267,7 +267,7 @@ class _Line:
             except MovedError as exc:
                 await self._hand_over(exc)
                 continue
-            if is_list(reply):  # in RESP3 the answer to PING is none
+            if is_list(reply):  # in RESP3 the reply to PING is not a list
                 await self._take(*map(_text, reply))
             elif reply is None:
                 if is_asked:
@@ -276,7 +276,7 @@ class _Line:
             is_asked = reply is None
 
     async def _take(self, kind: str, *words: str) -> None:
-        """Take one message of a server: its kind, the channel or pattern, and more."""
+        """Handle one message of a server: its kind, the channel or pattern, and further words."""
         key = kind.removesuffix("message").removesuffix("subscribe").removesuffix("un").upper(), words[0]
         if kind.endswith("message"):
             if key in self._listener.lost:
@@ -284,7 +284,7 @@ class _Line:
             else:
                 self._listener.deliver(kind, *words)
         elif kind.endswith("unsubscribe"):
-            if key in self.subscribed:  # its slot has moved
+            if key in self.subscribed:  # unsolicited: the slot has moved
                 self.subscribed.discard(key)
                 self._listener.lost.add(key)
                 self.look_at(key)
@@ -295,7 +295,7 @@ class _Line:
             await self._settle()
 
     async def _settle(self) -> None:
-        """Go on once all is confirmed that was asked for; what was missed comes first."""
+        """Once all requested keys are confirmed, make up for missed messages, then deliver held ones."""
         if self._asked:
             return
         listener = self._listener
@@ -309,11 +309,11 @@ class _Line:
         self._is_changed.set()
 
     async def _hand_over(self, moved: MovedError) -> None:
-        """Give the keys of a slot that has moved to the node that has it."""
+        """Hand over the keys of a moved slot to the node that now has it."""
         assert self._node is not None
         keys = {key for key in self._asked if _slot(key) == moved.slot_id}
         self._asked -= keys
-        host: str = cast(Any, moved).host or self._node[0]  # "" of a node that does not know its own
+        host: str = cast(Any, moved).host or self._node[0]  # "" if the node does not know its own host name
         self._listener.move(moved.slot_id, (host, moved.port), keys)
         await self._settle()
 
@@ -324,13 +324,13 @@ def _slot(key: Key) -> int:
 
 async def _send(connection: AbstractConnection, *words: str) -> None:
     try:
-        if not connection.is_connected:  # redis-py would connect again, and be subscribed to nothing
+        if not connection.is_connected:  # redis-py would reconnect, without the subscriptions
             raise ConnectionError("the connection was lost")
         await connection.send_command(*words, check_health=False)
-    except AttributeError as exc:  # redis-py's: its socket was closed meanwhile
+    except AttributeError as exc:  # raised by redis-py if its socket was closed meanwhile
         raise ConnectionError("the connection was lost") from exc
 
 
 def _text(value: object) -> str:
-    # Of other programs any bytes may come.
+    # Other programs may send arbitrary bytes.
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""Channels within one process: the default, for one worker and for tests."""
+"""In-process channels: the default, for a single worker and for tests."""
 
 import itertools
 import time
@@ -12,11 +12,11 @@ from torngas_aio.channels.base import BaseChannels, Message, id_key, newest
 __all__ = ["MemoryChannels"]
 
 MAX_CHANNELS = 10_000
-"""Channels whose history is kept; the one that was longest without a message goes first."""
+"""Maximum number of channels with a stored history; the one without a message for longest is evicted first."""
 
 
 class MemoryChannels(BaseChannels):
-    """Channels that reach the subscribers of this process only."""
+    """Channels that deliver to subscribers in this process only."""
 
     def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)

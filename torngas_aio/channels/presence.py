@@ -1,7 +1,7 @@
-"""Who is present in a channel: entries that expire unless their process says again that they are there.
+"""Presence in channels: entries that expire unless their process renews them.
 
-enter(name, member) ─► entry, for 8 s ◄── said again every 2.5 s for all that this process has
-a process that dies says nothing more: its members are gone within 10 s
+enter(name, member) ─► entry, for 8 s ◄── renewed every 2.5 s for all members of this process
+a process that dies renews nothing: its members disappear within 10 s
 """
 
 import asyncio
@@ -23,11 +23,11 @@ PRESENT_SECONDS = 8.0
 
 
 class Presence:
-    """The members that this process has in each channel; a member may be there several times.
+    """The members that this process has in each channel; a member may be present several times.
 
     Args:
-        announce: Says that these members of a channel are there for PRESENT_SECONDS; None: no process else is to know.
-        withdraw: Says that one is not.
+        announce: Publishes that these members of a channel are present for PRESENT_SECONDS; None: do not publish.
+        withdraw: Publishes that a member is absent.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Presence:
         self._beating: asyncio.Task[None] | None = None
 
     def members(self, name: str) -> list[str]:
-        """Return those of this process, sorted."""
+        """Return this process's members of the channel *name*, sorted."""
         return sorted(self._present.get(name, ()))
 
     async def enter(self, name: str, member: str) -> None:
-        """Have *member* present in the channel *name*. Raises `Unavailable` where the store does not answer."""
+        """Make *member* present in the channel *name*. Raises `Unavailable` if the store does not answer."""
         self._present.setdefault(name, Counter())[member] += 1
         if self._announce is not None:
             if self._beating is None or self._beating.done():
@@ -57,20 +57,20 @@ class Presence:
                 raise
 
     async def leave(self, name: str, member: str) -> None:
-        """Undo one `enter`; where the store does not answer, the entry expires."""
+        """Undo one `enter`; if the store does not answer, the entry expires."""
         if self._forget(name, member) and self._withdraw is not None:
             try:
                 await self._withdraw(name, member)
             except Unavailable as exc:
-                _outages.report(("presence",), "Presence: a member that left is told for some seconds more: %s", exc)
+                _outages.report(("presence",), "Presence: a member that left is listed for some more seconds: %s", exc)
 
     async def aclose(self) -> None:
-        """End; what this process had expires."""
+        """Stop renewing; this process's entries expire."""
         if self._beating is not None:
             await cancel_tasks([self._beating], 1.0)
 
     def _forget(self, name: str, member: str) -> bool:
-        """Count *member* once less; return whether it is there no more."""
+        """Decrement the count of *member*; return whether it is now absent."""
         present = self._present.get(name, Counter())
         present[member] -= 1
         if present[member] > 0:
@@ -86,11 +86,11 @@ class Presence:
             said = (self._announce_all(announce, name) for name in tuple(self._present))
             for failed in await asyncio.gather(*said, return_exceptions=True):
                 if isinstance(failed, Unavailable):
-                    _outages.report(("presence",), "Presence cannot be told: %s", failed)
-                elif failed is not None:  # those that are here must not expire for it
-                    logger.error("Presence cannot be told.", exc_info=failed)
+                    _outages.report(("presence",), "Presence cannot be announced: %s", failed)
+                elif failed is not None:  # continue, so that the present members do not expire
+                    logger.error("Presence cannot be announced.", exc_info=failed)
 
     async def _announce_all(self, announce: Callable[[str, Collection[str]], Awaitable[None]], name: str) -> None:
-        # RACE: no await between these two lines, or who leaves meanwhile is announced once more
+        # RACE: no await between these two lines, or a member that leaves meanwhile is announced again
         if members := tuple(self._present.get(name, ())):
             await announce(name, members)

@@ -1,10 +1,10 @@
 """Channels through Redis: pub/sub between processes, streams for the history.
 
-    one server, or the master that sentinels name      one connection a process, SUBSCRIBE
+    one server, or a sentinel-monitored master          one connection per process, SUBSCRIBE
     a cluster                                           one connection for each shard in use, SSUBSCRIBE
 
-A lost connection is made again; without HISTORY subscribers see a gap, with it they get what they missed. Redis
-replicates asynchronously: what a master had accepted just before it died may be lost with it.
+Lost connections are reopened. Without HISTORY, subscribers then receive a gap; with it, the missed messages. Redis
+replicates asynchronously: messages that a master accepted just before it died may be lost.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from torngas_aio.exception import Unavailable
 __all__ = ["RedisChannels"]
 
 _PAGE = 100
-"""Messages of a history that are read at a time."""
+"""Messages of a history read per command."""
 
 _HISTORY_SECONDS = 24 * 3600
-"""After so long without a message a channel's history is dropped."""
+"""Seconds without a message after which a channel's history expires."""
 
 _PUBLISH_KEPT = """
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'd', ARGV[2])
@@ -47,7 +47,7 @@ _MEMBERS = f"{_CLOCK} return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')"
 class RedisChannels(BaseChannels):
     """Channels that reach every process with the same LOCATION.
 
-    LOCATION and OPTIONS as `torngas_aio.cache.backends.rediscache`, and KEY_PREFIX ("channel").
+    LOCATION and OPTIONS as for `torngas_aio.cache.backends.rediscache`, and KEY_PREFIX ("channel").
     """
 
     own_options = CLIENT_OPTIONS | {"KEY_PREFIX"}
@@ -72,7 +72,7 @@ class RedisChannels(BaseChannels):
         if self.history_size:
             key = f"{channel}:h"
             words = "EVAL", _PUBLISH_KEPT, 1, key, self.history_size, text, _HISTORY_SECONDS, verb, channel
-        await self._ask(channel, f"The message for {name!r} was not taken", *words)
+        await self._ask(channel, f"The message for {name!r} was not accepted", *words)
 
     async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
         time, number = id_key(after)
@@ -122,7 +122,7 @@ class RedisChannels(BaseChannels):
         return f"{self._channel(name)}:m"
 
     async def _ask(self, key: str, otherwise: str, *words: str | int) -> Any:
-        """Return the reply to one command. Raises `Unavailable` that says *otherwise* where there is none in time."""
+        """Return the reply to one command. Raises `Unavailable` with the text *otherwise* if there is none in time."""
         try:
             return await self._redis.ask(key, *words)
         except Unavailable as exc:
@@ -135,7 +135,7 @@ class RedisChannels(BaseChannels):
                 await self._listener.hear(self._keys_of(subscription.names, subscription.patterns))
                 for name in subscription.names - self._last_ids.keys() if self.history_size else ():
                     last = await self._entries(name, "XREVRANGE", "+", "-", 1)
-                    if name in self._by_name:  # it may have been closed meanwhile
+                    if name in self._by_name:  # the subscription may have been closed meanwhile
                         self._last_ids.setdefault(name, last[0].id if last else "0-0")
         except BaseException as exc:
             await self.remove(subscription)
@@ -153,7 +153,7 @@ class RedisChannels(BaseChannels):
             self._last_ids.pop(name, None)
 
     async def ping(self) -> None:
-        """Return when every node has answered. Raises `Unavailable` when one does not in time."""
+        """Return when every node has answered. Raises `Unavailable` if one does not answer in time."""
         await self._redis.ping()
 
     async def aclose(self) -> None:
@@ -166,14 +166,14 @@ class RedisChannels(BaseChannels):
         return self._redis.where.kind == "cluster"
 
     def _channel(self, name: str) -> str:
-        # The braces keep a channel and its history in one slot; before the name, which may begin with "}".
+        # The braces keep a channel and its history in one slot. They precede the name, which may begin with "}".
         return f"{self._prefix}:{name}" if not self._is_cluster else f"{{{self._prefix}:{name}}}"
 
     def _name_of(self, channel: str) -> str:
         return (channel[1:-1] if self._is_cluster else channel).removeprefix(f"{self._prefix}:")
 
     def _glob(self, pattern: str) -> str:
-        """Return a pattern of Redis that matches at least what *pattern* does; a `?` of Redis is one byte."""
+        """Return a Redis pattern that matches at least the names *pattern* matches; Redis's `?` is one byte."""
         return re.escape(f"{self._prefix}:") + re.sub(r"\\[*?]|\\\[.*", "*", re.escape(pattern))
 
     def _keys_of(self, names: Iterable[str], patterns: Iterable[str]) -> set[Key]:
@@ -187,19 +187,19 @@ class RedisChannels(BaseChannels):
         return any(self._glob(pattern) == channel for each in self._with_patterns for pattern in each.patterns)
 
     async def _make_up(self, keys: Collection[Key]) -> None:
-        """Deliver what was missed of *keys*, or a gap."""
+        """Deliver the missed messages of *keys*, or a gap."""
         names = [self._name_of(channel) for kind, channel in keys if kind != "P"]
         if not self.history_size:
             self.deliver_gap(names)
             return
         for name in names:
             last = self._last_ids.get(name)
-            if last is None:  # it was left, or none has been read since it was taken
+            if last is None:  # it was left, or no message was read since it was joined
                 continue
             missed, is_complete = await self.history(name, last)
-            if last != "0-0" and not await self.keeps(name, last):  # a server that lost the message lost others, too
+            if last != "0-0" and not await self.keeps(name, last):  # a server that lost it lost others as well
                 is_complete = False
-                if name in self._last_ids:  # it may have been left meanwhile
+                if name in self._last_ids:  # the channel may have been left meanwhile
                     self._last_ids[name] = "0-0"
             if not is_complete:
                 self.deliver(Message(name, "null", is_gap=True))
@@ -207,17 +207,17 @@ class RedisChannels(BaseChannels):
                 self._deliver_once(message)
 
     def _take(self, kind: str, *words: str) -> None:
-        """Deliver one message of a server: its kind, the pattern where it came for one, the channel and the payload."""
+        """Deliver one message of a server: its kind, the matched pattern if any, the channel and the payload."""
         *glob, channel, payload = words
         number, _, text = payload.partition(" ")
         message = Message(self._name_of(channel), text, number)
-        if text and glob:  # without text it is of another program
+        if text and glob:  # empty text comes from another program
             self.deliver_to_patterns(message, lambda pattern: [self._glob(pattern)] == glob)
         elif text:
             self._deliver_once(message)
 
     def _deliver_once(self, message: Message) -> None:
-        """Deliver *message*; one that the history had too, or that came late, is passed over."""
+        """Deliver *message* unless it is late or a duplicate of one from the history."""
         if message.channel not in self._by_name:
             return
         if message.id:

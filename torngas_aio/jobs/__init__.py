@@ -1,4 +1,4 @@
-"""Jobs: work outside of requests, durable where it is to be, and work at given times; on taskiq.
+"""Background jobs on taskiq: work outside of requests, optionally durable, and scheduled work.
 
 from torngas_aio.jobs import job
 
@@ -7,12 +7,12 @@ async def send_mail(user_id: int) -> None: ...
 
 await send_mail.enqueue(7)
 
-declaring.py  `@job`, enqueueing                       options.py    what `@job` may be told
-arguments.py  through JSON and back
-base.py       what a backend does                      registry.py  JOBS by alias
-memory.py     within one process                        worker.py    takes jobs from queues and runs them
-redis.py      through Redis streams                     outbox.py    jobs and their keys in the project's database
-schedules.py  when jobs are due by themselves
+declaring.py  `@job`, enqueueing                        options.py   the options of `@job`, and their checks
+arguments.py  conversion of arguments to JSON and back
+base.py       the contract of a backend                 registry.py  the backends of JOBS by alias
+memory.py     jobs in one process                       worker.py    takes jobs from queues and runs them
+redis.py      jobs through Redis streams                outbox.py    jobs and their keys in the project's database
+schedules.py  jobs at given times
 """
 
 try:

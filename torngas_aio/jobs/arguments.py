@@ -1,6 +1,6 @@
-"""The arguments of a job on their way through JSON and back.
+"""Conversion of a job's arguments to JSON and back.
 
-write ── fits JSON, fits the annotations ──► message ──► restore ── as the annotations have them
+write ── checked against JSON and the annotations ──► message ──► restore ── converted to the annotated types
 """
 
 import inspect
@@ -24,14 +24,14 @@ VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 class Arguments:
-    """What the function of one job may be given.
+    """The checks and conversions of one job's arguments.
 
     Args:
-        name: The job's, for messages.
-        function: Its annotations say what the arguments are.
+        name: The job's name in messages.
+        function: The job's function, whose annotations define the types.
 
     Attributes:
-        signature: The function's.
+        signature: The function's signature.
     """
 
     def __init__(self, name: str, function: Callable[..., object]) -> None:
@@ -40,15 +40,15 @@ class Arguments:
         self.signature = inspect.signature(function)
 
     def write(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[list[Any], dict[str, Any]]:
-        """Return arguments that fit the signature as a message has them.
+        """Return *args* and *kwargs*, which fit the signature, in JSON form for a message.
 
         Raises:
-            ArgumentError: One does not fit its annotation.
-            SerializationError: One cannot be sent.
+            ArgumentError: An argument does not fit its annotation.
+            SerializationError: An argument cannot be serialized.
         """
         try:
             _refuse_models([args, kwargs])
-            plain = _json.loads(msgspec.json.encode([args, kwargs], enc_hook=_refuse))  # as a worker gets them
+            plain = _json.loads(msgspec.json.encode([args, kwargs], enc_hook=_refuse))  # as a worker receives them
         except SerializationError:
             raise
         except (TypeError, ValueError, RecursionError) as exc:
@@ -57,10 +57,10 @@ class Arguments:
         return plain[0], plain[1]
 
     def restore(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return arguments out of a message as the annotations have them.
+        """Return arguments of a message, converted to the annotated types.
 
         Raises:
-            ArgumentError: One does not fit its annotation.
+            ArgumentError: An argument does not fit its annotation.
         """
         by_place, more, by_name, others = self._types
         try:
@@ -72,10 +72,10 @@ class Arguments:
 
     @cached_property
     def _types(self) -> tuple[list[Any], Any, dict[str, Any], Any]:
-        """Return the types of arguments by place, of further ones, of those by name and of others; Any: as in JSON."""
+        """Return the types of positional arguments, `*args`, keyword arguments and `**kwargs`; Any: no conversion."""
         try:
             hints = get_type_hints(self._function, include_extras=True)
-        except (NameError, TypeError):  # of names that are imported for type checkers only
+        except (NameError, TypeError):  # names that are imported under TYPE_CHECKING only
             hints = {}
         found: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for each in self.signature.parameters.values():
@@ -88,7 +88,7 @@ class Arguments:
 
 
 def _usable(kind: object) -> object:
-    """*kind* where msgspec can make it of JSON, else Any."""
+    """Return *kind* if msgspec can convert JSON to it, else Any."""
     try:
         found = msgspec.inspect.type_info(kind)
     except (TypeError, NameError):
@@ -101,7 +101,7 @@ def _converted(value: object, kind: object) -> object:
 
 
 def _refuse_models(value: object) -> None:
-    """Raise SerializationError for a model, also for one that is a dataclass as well and so would be written."""
+    """Raise SerializationError for a model, even if it is also a dataclass, which msgspec would serialize."""
     if is_dict(value):
         value = list(value.values())
     if isinstance(value, _MANY) and is_iterable(value):

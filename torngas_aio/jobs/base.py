@@ -1,8 +1,8 @@
-"""What a backend of jobs does, beside what a taskiq broker does: delays, dead letters, ticks of schedules, results.
+"""The contract of a jobs backend: a taskiq broker plus delays, dead letters, schedule ticks and results.
 
     message ── encode ──► put(queue, data) ── listen() ──► a worker: done, put again with a delay, or bury()
 
-A message is taskiq's, as JSON.
+A message is a taskiq message as JSON.
 """
 
 from abc import abstractmethod
@@ -23,7 +23,7 @@ __all__ = ["MAX_JOB_BYTES", "BaseJobs", "DeadJob", "Formatter", "TakenMessage"]
 
 MAX_JOB_BYTES = 256 * 1024
 _ATTEMPT_BYTES = 32
-"""What the number of an attempt adds to a message."""
+"""Bytes reserved in a message for the number of the attempt."""
 
 
 def _is_name(value: object, most: int = 100) -> bool:
@@ -36,19 +36,19 @@ _LABELS: dict[str, Callable[[object], bool]] = {
     "key": lambda value: isinstance(value, str) and value != "",
     "outbox": lambda value: isinstance(value, bool),
 }
-"""The labels that say what becomes of a job, and whether a value is one that is written."""
+"""The labels that control the handling of a job, each with a check of its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadJob:
-    """A job that has failed for good.
+    """A job that has failed permanently.
 
     Attributes:
-        id: Names it to `BaseJobs.revive`.
+        id: The argument for `BaseJobs.revive`.
         queue: The queue that it came from.
         data: Its message, as JSON.
         error: Its last error.
-        failed_at: When, as seconds since 1970.
+        failed_at: When it failed, in seconds since 1970.
     """
 
     id: str
@@ -59,11 +59,11 @@ class DeadJob:
 
 
 class TakenMessage(AckableMessage):
-    """A job that a worker has taken off its queue.
+    """A job that a worker has taken from its queue.
 
     Attributes:
         queue: The queue.
-        release: Has it run again, here or elsewhere, where it could not be ended.
+        release: Makes the job run again, here or elsewhere, because its end could not be recorded.
     """
 
     queue: str
@@ -71,13 +71,13 @@ class TakenMessage(AckableMessage):
 
 
 class Formatter(TaskiqFormatter):
-    """taskiq's messages as JSON of at most 256 KB."""
+    """The format of taskiq's messages: JSON of at most 256 KB."""
 
     def dumps(self, message: TaskiqMessage) -> BrokerMessage:
-        """Return what is sent.
+        """Return *message* in the form that is sent.
 
         Raises:
-            ValueTooLarge: It has more bytes than are allowed.
+            ValueTooLarge: It exceeds the maximum number of bytes.
         """
         fields = {name: getattr(message, name) for name in ("task_id", "task_name", "labels", "args", "kwargs")}
         data = _json.dumps(fields, ensure_ascii=False)
@@ -88,7 +88,7 @@ class Formatter(TaskiqFormatter):
         return BrokerMessage(task_id=message.task_id, task_name=message.task_name, message=data, labels=message.labels)
 
     def loads(self, message: bytes) -> TaskiqMessage:
-        """Return the message that *message* is. Raises `ValueError` where it is none that `dumps` may have written."""
+        """Return the decoded *message*. Raises `ValueError` if `dumps` cannot have written it."""
         if len(message) > MAX_JOB_BYTES + _ATTEMPT_BYTES:
             raise ValueError(f"The message has {len(message)} bytes, {MAX_JOB_BYTES} are allowed.")
         made = TaskiqMessage.model_validate(_json.loads(message))
@@ -103,19 +103,19 @@ class Formatter(TaskiqFormatter):
 
 
 class BaseJobs(AsyncBroker):
-    """The base of all backends. One that has only `put` and `bury` keeps no schedules, dead letters and results.
+    """The base of all backends. With only `put` and `bury`, a backend has no schedules, dead letters or results.
 
     Args:
-        location: Where the store is.
+        location: The store's location.
         params: The entry of JOBS: OPTIONS, and DATABASE, the connection of outbox and keys ("default").
 
     Attributes:
         runs_here: Jobs run in the process that enqueues them; there is no worker.
-        keeps_delays: `put` waits for as long as it is told.
-        kind: What messages call the backend.
+        keeps_delays: `put` supports *delay*.
+        kind: The backend's name in messages.
 
     Raises:
-        ConfigError: An option that the backend does not have, or that cannot work.
+        ConfigError: An option is unknown to the backend, or invalid.
     """
 
     own_options: frozenset[str] = frozenset()
@@ -148,18 +148,18 @@ class BaseJobs(AsyncBroker):
             delay: Seconds before a worker may take it.
 
         Raises:
-            Unavailable: The store did not take it in time.
+            Unavailable: The store did not accept it in time.
         """
 
     async def put_again(self, queue: str, data: bytes, delay: float) -> None:
-        """Put the next attempt of a job that is still taken."""
+        """Put the next attempt of a job that is still marked as taken."""
         await self.put(queue, data, delay)
 
     async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
-        """Put a message on a queue unless that was done for this *name* and *tick*, in one step; return whether.
+        """Put a message on a queue, atomically, unless one was put for this *name* and *tick*; return whether it was.
 
         Args:
-            keep: For how many seconds that is remembered.
+            keep: Seconds for which the put is remembered.
         """
         self.refuse("schedules")
 
@@ -169,44 +169,44 @@ class BaseJobs(AsyncBroker):
 
     @abstractmethod
     async def bury(self, queue: str, data: bytes, error: str) -> None:
-        """Keep a message that has failed for good."""
+        """Store the message of a job that failed permanently, as a dead letter."""
 
     async def dead(self, limit: int = 1000) -> list[DeadJob]:
-        """Return what was buried, the oldest first."""
+        """Return the dead letters, oldest first."""
         return []
 
     async def revive(self, ids: Collection[str]) -> int:
-        """Put buried messages on their queues again; return how many there were."""
+        """Put dead letters on their queues again; return how many were found."""
         self.refuse("dead letters")
 
     async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
-        """Keep the result of a job for *seconds*."""
+        """Store the result of a job for *seconds*."""
         self.refuse("results")
 
     async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
-        """Return the result of a job, waiting for up to *seconds*; None where there is none by then."""
+        """Wait up to *seconds* for the result of a job and return it; None if there is none by then."""
         self.refuse("results")
 
     async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
-        """Return for each queue how many jobs wait, and how many run; for those of *queues* in any case."""
+        """Return the numbers of waiting and running jobs by queue; *queues* are always included."""
         return {}
 
     async def count_later(self) -> int:
-        """Return how many jobs are to be put on their queues later: delayed ones, and attempts after a failure."""
+        """Return the number of jobs not yet due: delayed ones, and attempts after a failure."""
         return 0
 
     def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
         raise ArgumentError(f"JOBS[{self.alias!r}] runs its jobs where they are enqueued: it needs no worker.")
 
     def refuse(self, what: str) -> NoReturn:
-        """Raise the ArgumentError of a backend that does not keep *what*."""
+        """Raise the ArgumentError of a backend that does not support *what*."""
         raise ArgumentError(f"JOBS[{self.alias!r}]: {self.kind} keeps no {what}; use RedisJobs.")
 
     async def open_worker(self, queues: Collection[str], concurrency: int) -> None:
-        """Prepare `listen` to give jobs of *queues*, at most *concurrency* at a time."""
+        """Prepare `listen` to yield jobs of *queues*, at most *concurrency* at a time."""
 
     async def close_worker(self) -> None:
-        """Give back what was taken and is not done."""
+        """Return unfinished jobs to their queues."""
 
     async def aclose(self) -> None:
-        """Close what is open. Harmless when called twice."""
+        """Close connections and tasks. Calling it twice is harmless."""

@@ -1,6 +1,6 @@
 """`@job`: an `async def` function that can be enqueued.
 
-enqueue(...) ── fits the signature, fits JSON, fits the annotations ──► message ──► sent now, or after the commit
+enqueue(...) ── checked against signature, JSON and annotations ──► message ──► sent now, or after the commit
 """
 
 import inspect
@@ -32,11 +32,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 declared: dict[str, "Job[Any, Any]"] = {}
-"""The jobs of all modules that were imported, by name; others are never run."""
+"""The jobs of all imported modules by name; only these can run."""
 
 
 def _make_tables(database: str) -> None:
-    """Add outbox and keys to the metadata of the connection *database*, where an entry of JOBS has them there."""
+    """Add outbox and keys to the metadata of the connection *database*, if an entry of JOBS uses it for them."""
     if any(entry.get("DATABASE", "default") == database for entry in settings.JOBS.values()):
         from torngas_aio.jobs.outbox import tables_of  # needs SQLAlchemy
 
@@ -50,7 +50,7 @@ class Enqueued(Generic[R]):
     """A job that was enqueued.
 
     Attributes:
-        id: Its identity; log lines of the worker name it.
+        id: The job's id, as in the worker's log lines.
     """
 
     __slots__ = ("_backend", "_keeps_result", "id")
@@ -64,11 +64,11 @@ class Enqueued(Generic[R]):
         return f"<Enqueued {self.id}>"
 
     async def result(self, timeout: float = 10.0) -> R:
-        """Return what the job has returned, as JSON gives it back, waiting for it for up to *timeout* seconds.
+        """Wait up to *timeout* seconds for the job's return value and return it, as converted through JSON.
 
         Raises:
-            TimeoutError: There is none by then: the job has not ended. At once for one declared without `result_ttl`.
-            JobFailed: It has failed for good.
+            TimeoutError: The job has not ended by then. Raised at once for a job declared without `result_ttl`.
+            JobFailed: The job has failed permanently.
         """
         data = await self._backend.fetch_result(self.id, timeout if self._keeps_result else 0.0)
         if data is None and not self._keeps_result:
@@ -83,20 +83,20 @@ class Enqueued(Generic[R]):
 
 
 class Job(Generic[P, R]):
-    """A function that can be enqueued; called, it runs at once, as it would without `@job`.
+    """A function that can be enqueued; calling it runs it directly, as without `@job`.
 
     Attributes:
-        name: What messages call it: module and qualified name, or what was said.
+        name: The name in messages: module and qualified name, or the option `name`.
         function: The function itself.
-        place: Where that is written: a path and a line.
-        queue: The queue that it waits in.
-        retries: How often it is tried again after a failure.
-        timeout: Seconds that one attempt may take; None: any time.
-        result_ttl: Seconds for which its result is kept; 0: it is not.
+        place: The path and line of the function's definition.
+        queue: The job's queue.
+        retries: Number of further attempts after a failure.
+        timeout: Timeout of one attempt in seconds; None: no limit.
+        result_ttl: Seconds for which its result is stored; 0: not at all.
         outbox, key, key_ttl: See `job`.
-        schedule: When it is due by itself; None: only when it is enqueued.
+        schedule: When it is enqueued automatically; None: never.
         alias: The entry of JOBS.
-        arguments: What it may be given.
+        arguments: The checks and conversions of its arguments.
     """
 
     def __init__(self, function: Callable[P, Coroutine[object, None, R]], **options: Unpack[JobOptions]) -> None:
@@ -106,7 +106,7 @@ class Job(Generic[P, R]):
         plain = inspect.unwrap(function)
         code = getattr(plain, "__code__", None)
         self.place = "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
-        self._spec = getattr(plain, "__globals__", {}).get("__spec__")  # another one when its module is run again
+        self._spec = getattr(plain, "__globals__", {}).get("__spec__")  # differs if the module is executed again
         chosen: dict[str, Any] = {**{name: default for name, (default, _) in OPTIONS.items()}, **options}
         name = self.name = chosen["name"] or f"{function.__module__}:{function.__qualname__}"
         self.arguments = Arguments(name, function)
@@ -132,29 +132,29 @@ class Job(Generic[P, R]):
         return await self.function(*args, **kwargs)
 
     async def enqueue(self, *args: Any, key: str | None = None, **kwargs: Any) -> Enqueued[R]:
-        """Have a worker run the job with these arguments.
+        """Enqueue the job with these arguments for a worker.
 
-        Within a database transaction that has changes the job is sent after the commit, and not at all when that fails.
+        Within a database transaction that has changes, the job is sent after the commit; if that fails, it is not sent.
 
         Args:
-            args: What JSON can hold, and what the annotations of the function's parameters make of it again: dates,
-                UUIDs, decimals, enums, dataclasses, msgspec Structs. At most 256 KB. Of a model, pass the id.
-            key: Of all jobs with this key one takes effect in the database; by default as the job's own `key` says.
+            args: Values of JSON, and values that the parameters' annotations convert back from JSON: dates, UUIDs,
+                decimals, enums, dataclasses, msgspec Structs. At most 256 KB. For a model, pass its id.
+            key: An idempotency key: of all jobs with it, one takes effect in the database. Default: the job's `key`.
 
         Raises:
-            ArgumentError: The arguments do not fit the function; or there is no database, or session, that it needs.
-            SerializationError: An argument cannot be sent.
-            ValueTooLarge: They are more than 256 KB.
-            Unavailable: The store did not take it in time.
+            ArgumentError: The arguments do not fit the function, or the required database or session is missing.
+            SerializationError: An argument cannot be serialized.
+            ValueTooLarge: They exceed 256 KB.
+            Unavailable: The store did not accept the job in time.
         """
         return await self._enqueue(0.0, args, kwargs, key)
 
     async def enqueue_in(self, delay: float, /, *args: Any, key: str | None = None, **kwargs: Any) -> Enqueued[R]:
-        """Have a worker run the job *delay* seconds from now, or soon after; else as `enqueue`.
+        """Enqueue the job to run *delay* seconds from now, or soon after; otherwise as `enqueue`.
 
         Raises:
-            ArgumentError: *delay* is no number of seconds, the backend keeps no delays, or as `enqueue`.
-            SerializationError, ValueTooLarge, Unavailable: As `enqueue`.
+            ArgumentError: *delay* is not a number of seconds, the backend has no delays, or as in `enqueue`.
+            SerializationError, ValueTooLarge, Unavailable: As in `enqueue`.
         """
         require(duration(0)("delay", delay))
         return await self._enqueue(delay, args, kwargs, key)
@@ -170,7 +170,7 @@ class Job(Generic[P, R]):
             raise ArgumentError(
                 f"{self.name}: key= is kept in DATABASE_CONNECTION[{backend.database!r}]; there is none."
             )
-        # What cannot be sent fails here, and not after the commit.
+        # Encode now, so that an error is raised here and not after the commit.
         due_at = time.time() + delay
         send = partial(self._send, backend, message, backend.formatter.dumps(message).message, due_at)
         session = session_with_changes()
@@ -199,10 +199,10 @@ class Job(Generic[P, R]):
         key: str | None = None,
         tick: float | None = None,
     ) -> TaskiqMessage:
-        """Return the message that has the job run with these arguments; raises as `enqueue`.
+        """Return the message to run the job with these arguments; raises as `enqueue` does.
 
         Args:
-            tick: The time of its schedule that it is for.
+            tick: The time in its schedule that the message is for.
         """
         kwargs = kwargs or {}
         try:
@@ -236,7 +236,7 @@ class Job(Generic[P, R]):
             raise ArgumentError(f"{self.name}: its key={self.key!r} cannot be made: {exc}.") from None
 
     def _faults(self, chosen: Mapping[str, Any]) -> Iterator[str]:
-        """Yield a sentence for each option that cannot work, and where the function cannot be a job."""
+        """Yield a sentence for each invalid option, and if the function cannot be a job."""
         parameters = self.arguments.signature.parameters
         owner = self.function.__qualname__.rpartition(".")[0]
         if owner and not owner.endswith("<locals>") and next(iter(parameters), "") in {"self", "cls"}:
@@ -247,7 +247,7 @@ class Job(Generic[P, R]):
             yield f"{shortened(other.place)} declares a job of this name too. Give one of them another `name`."
 
     def _is_again(self, old: "Job[Any, Any]") -> bool:
-        """Whether this is *old* declared once more: its lines or its module run again, or it is typed in a shell."""
+        """Return whether this is *old* declared again: its code or module was re-executed, or it is from a shell."""
         is_same_module = self.function.__module__ == old.function.__module__
         return self.place == old.place or (
             is_same_module and (self._spec is not old._spec or self.place.startswith("<"))
@@ -267,28 +267,27 @@ def job(
 ) -> Job[P, R] | Callable[[Callable[P, Coroutine[object, None, R]]], Job[P, R]]:
     """Make an `async def` function a job; `@job` alone, or with options.
 
-    A job runs at least once: it is run again when its worker dies, and after a failure as often as `retries` says,
-    with pauses of 1, 2, 4, ... seconds. It has a database session of its own, committed when it returns and rolled
-    back when it raises.
+    A job runs at least once: again if its worker dies, and up to `retries` times after a failure, with pauses of 1, 2,
+    4, ... seconds. It has its own database session, committed when it returns and rolled back when it raises.
 
     Args:
-        name: What messages call it; by default its module and qualified name. Keep it when the function moves.
+        name: The name in messages; default, module and qualified name. Set it to keep the name if the function moves.
         alias: The entry of JOBS.
-        queue: Which queue it waits in; workers may take from some queues only.
-        retries: How often it is tried again after a failure; then it is a dead letter.
-        timeout: Seconds that one attempt may take before it is cancelled, which is a failure.
-        result_ttl: Seconds for which its result is kept for `Enqueued.result`; 0: it is not.
-        outbox: It is written to a table in the transaction that enqueues it, and sent until it is done.
-        key: Of all its jobs with the same key one takes effect in the database; with its parameters in braces, such as
-            "charge:{order_id}".
-        key_ttl: Seconds for which a key is kept; a week.
-        cron: When it is enqueued by itself, such as "*/5 * * * *": minute, hour, day, month, day of week.
-        tz: The time zone of *cron*; UTC.
+        queue: The job's queue; workers may be limited to some queues.
+        retries: Number of further attempts after a failure; then it becomes a dead letter.
+        timeout: Seconds after which an attempt is cancelled, which counts as a failure.
+        result_ttl: Seconds for which its result is stored for `Enqueued.result`; 0: not at all.
+        outbox: Write it to a table in the enqueuing transaction, and send it until it is done.
+        key: An idempotency key: of all its jobs with the same key, one takes effect in the database. Parameters go in
+            braces, such as "charge:{order_id}".
+        key_ttl: Seconds for which a key is stored; default, a week.
+        cron: When it is enqueued automatically, such as "*/5 * * * *": minute, hour, day, month, day of week.
+        tz: The time zone of *cron*; default, UTC.
         every: Seconds from one time to the next, instead of *cron*.
-        catch_up: By how many seconds such a time may have been missed and is made up for; 60.
+        catch_up: Seconds within which a missed time is made up for; default, 60.
 
     Raises:
-        ConfigError: An option cannot work.
+        ConfigError: An option is invalid.
         NotCallableError: *function* is not an `async def` function.
     """
 

@@ -1,6 +1,6 @@
-"""Jobs within one process: the default. They run where they were enqueued, and are lost when that process dies.
+"""In-process jobs, the default: they run in the process that enqueues them, and are lost if it dies.
 
-A stop of the application waits for them within its graceful time.
+On shutdown the application waits for them within its graceful period.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ logger = logging.getLogger("torngas_aio.jobs")
 
 CLOSE_SECONDS = 3.0
 MAX_KEPT = 1000
-"""Dead letters and results that are kept, the newest."""
+"""Maximum number of dead letters, and of results; the oldest are dropped."""
 
 
 class MemoryJobs(BaseJobs):
     """Jobs that run in this process.
 
-    OPTIONS: CONCURRENCY, how many run at a time (100).
+    OPTIONS: CONCURRENCY, the maximum number of running jobs (100).
     """
 
     own_options = frozenset({"CONCURRENCY"})
@@ -40,12 +40,12 @@ class MemoryJobs(BaseJobs):
         ConfigError.gather(whole(1)(f"JOBS[{self.alias!r}]['OPTIONS']['CONCURRENCY']", concurrency), code="TGA401")
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._delayed: set[asyncio.Task[None]] = set()  # of them, those that no stop waits for yet
+        self._delayed: set[asyncio.Task[None]] = set()  # not due yet: shutdown does not wait for them
         self._waiting: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
         self._dead: OrderedDict[str, DeadJob] = OrderedDict()
         self._numbers = itertools.count(1)
-        self._ticks: dict[str, float] = {}  # the last one that was put, by name: they are put in order
+        self._ticks: dict[str, float] = {}  # the last tick put, by name; ticks are put in order
         self._seen: dict[str, float] = {}
         self._results: OrderedDict[str, bytes] = OrderedDict()
         self._new_result = asyncio.Event()
@@ -125,7 +125,7 @@ class MemoryJobs(BaseJobs):
         return task
 
     async def _run(self, queue: str, data: bytes, delay: float) -> None:
-        from torngas_aio.jobs.worker import run_message  # of the layer above: it sends what has failed
+        from torngas_aio.jobs.worker import run_message  # imported here: the worker module depends on the backends
 
         try:
             await asyncio.sleep(delay)
@@ -140,5 +140,5 @@ class MemoryJobs(BaseJobs):
                     await run_message(self, queue, data, lambda: None)
                 finally:
                     self._running[queue] -= 1
-        except Exception:  # a boundary: the task's
+        except Exception:  # a boundary: the end of the task
             logger.exception("A job of the queue %r could not be ended.", queue)

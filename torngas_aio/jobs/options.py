@@ -1,4 +1,4 @@
-"""The options of `job`: their defaults, and what each may be."""
+"""The options of `job`: defaults and checks."""
 
 import inspect
 import string
@@ -18,7 +18,7 @@ __all__ = ["OPTIONS", "JobOptions", "option_faults", "schedule_of"]
 
 
 class JobOptions(TypedDict, total=False):
-    """The options of `job`, where they are explained."""
+    """The options of `job`; see there for their meaning."""
 
     name: str | None
     alias: str
@@ -36,7 +36,7 @@ class JobOptions(TypedDict, total=False):
 
 
 def _label(most: int) -> Check:
-    """Text that names something in logs, keys and command lines."""
+    """Return a check for a name that appears in logs, keys and command lines."""
 
     def check(path: str, value: object) -> Iterator[Fault]:
         if not (isinstance(value, str) and 0 < len(value) <= most and value.isprintable() and value == value.strip()):
@@ -52,7 +52,7 @@ def _queue(path: str, value: object) -> Iterator[Fault]:
 
 
 def _alias(path: str, value: object) -> Iterator[Fault]:
-    """An entry of JOBS; before the settings are loaded `Job.enqueue` is the first to tell."""
+    """Check for an entry of JOBS; if the settings are not loaded yet, `Job.enqueue` reports a wrong alias."""
     if not isinstance(value, str):
         yield from text(path, value)
     elif settings.is_loaded and value not in jobs:
@@ -74,11 +74,11 @@ OPTIONS: dict[str, tuple[object, Check]] = {
     "every": (None, either(None, duration(1))),
     "catch_up": (None, either(None, duration(0))),
 }
-"""The options of `job`: default and check."""
+"""The options of `job`, each with default and check."""
 
 
 def option_faults(chosen: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> Iterator[str]:
-    """Yield a sentence for each of the options *chosen* that cannot work for a function with these *parameters*."""
+    """Yield a sentence for each of the options *chosen* that is invalid for a function with these *parameters*."""
     unknown = [name for name in chosen if name not in OPTIONS]
     yield from (f"there is no option {name!r}.{did_you_mean(name, OPTIONS)}" for name in unknown)
     for name, (_, check) in OPTIONS.items():
@@ -97,7 +97,7 @@ def option_faults(chosen: Mapping[str, Any], parameters: Mapping[str, inspect.Pa
 
 
 def schedule_of(chosen: Mapping[str, Any]) -> Schedule | None:
-    """Return the schedule that the options *chosen* ask for, None where they ask for none."""
+    """Return the schedule defined by the options *chosen*, None if they define none."""
     if chosen["cron"] is None and chosen["every"] is None:
         return None
     late = CATCH_UP_SECONDS if chosen["catch_up"] is None else chosen["catch_up"]

@@ -1,10 +1,10 @@
-"""The outbox and the keys of jobs: two tables beside the project's own, so that they are in its transactions.
+"""The outbox and the keys of jobs: two tables in the project's database, and so part of its transactions.
 
-    enqueue   a row in the caller's transaction; after its commit the job is sent
-    relay     workers send again what is not done after a minute, 2, 4, ... minutes, one hour at most
-    the job   deletes its row, inserts its key, in its own transaction: its effects in this database happen once
+    enqueue   inserts a row in the caller's transaction; after its commit the job is sent
+    relay     workers resend unfinished jobs after 1, 2, 4, ... minutes, at most one hour
+    the job   deletes its row and inserts its key in its own transaction: its effects in this database happen once
 
-`torngas-aio syncdb`, or a version of `torngas-aio db`, makes the tables.
+`torngas-aio syncdb`, or a migration of `torngas-aio db`, creates the tables.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ RESEND_SECONDS = 60.0
 LONGEST_RESEND_SECONDS = 3600.0
 BATCH = 100
 
-_LOCK_FAULTS = frozenset({1205, 1213, "40P01", "55P03", "SQLITE_BUSY"})  # of MySQL, PostgreSQL and SQLite
+_LOCK_FAULTS = frozenset({1205, 1213, "40P01", "55P03", "SQLITE_BUSY"})  # codes of MySQL, PostgreSQL and SQLite
 
 
 def tables_of(database: str) -> tuple[Table, Table]:
-    """Return the outbox and the keys of the connection *database*, as its metadata has them."""
+    """Return the outbox and keys tables in the metadata of the connection *database*."""
     metadata = metadata_of(database)
     if "torngas_job_outbox" not in metadata.tables:
         Table(
@@ -50,23 +50,23 @@ def tables_of(database: str) -> tuple[Table, Table]:
             Column("data", LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb"), nullable=False),
             Column("due_at", BigInteger, nullable=False, index=True),  # milliseconds since 1970
             Column("sends", Integer, nullable=False),
-            # Copies of an earlier one are not run. The default is for tables with rows that get the column.
+            # Messages of an earlier attempt are ignored. The default is for adding the column to a table with rows.
             Column("attempt", Integer, nullable=False, server_default="0"),
         )
         Table(
             "torngas_job_keys",
             metadata,
-            Column("digest", String(64), primary_key=True),  # of the key: collations take some texts for equal
+            Column("digest", String(64), primary_key=True),  # of the key: collations treat some texts as equal
             Column("expires_at", BigInteger, nullable=False, index=True),
         )
     return metadata.tables["torngas_job_outbox"], metadata.tables["torngas_job_keys"]
 
 
 async def write(backend: BaseJobs, message: TaskiqMessage, delay: float = 0.0) -> DbSession:
-    """Write *message*, which is due in *delay* seconds, to the outbox in the current transaction; return its session.
+    """Write *message*, due in *delay* seconds, to the outbox in the current transaction; return the session.
 
     Raises:
-        ArgumentError: There is no session here.
+        ArgumentError: There is no current session.
     """
     try:
         session = current_session(backend.database)
@@ -89,10 +89,10 @@ async def write(backend: BaseJobs, message: TaskiqMessage, delay: float = 0.0) -
 
 
 async def claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> bool:
-    """Return whether the job has its effects still to do; what says so is in the transaction of its session.
+    """Return whether the job must still run; the claim is part of its session's transaction.
 
-    A copy of a job of the outbox that runs elsewhere, or has failed since, has not; another job with the same key that
-    runs at this time is waited for.
+    False for a duplicate of an outbox job that runs elsewhere or has failed since. If another job with the same key is
+    running, this waits for it.
     """
     session = current_session(backend.database).using_master()
     while True:
@@ -130,16 +130,16 @@ async def _claim(session: DbSession, database: str, message: TaskiqMessage, key_
 
 
 async def discard(backend: BaseJobs, message: TaskiqMessage) -> None:
-    """Take the row of a job that is a dead letter out of the outbox."""
+    """Delete the row of a dead letter from the outbox."""
     outbox, _ = tables_of(backend.database)
     await _execute(backend.database, delete(outbox).where(outbox.c.id == message.task_id))
 
 
 async def postpone(backend: BaseJobs, message: TaskiqMessage, pause: float) -> bool:
-    """Write the next attempt, which *message* is, to its row; false where another copy of the job has done so.
+    """Write *message*, the next attempt, to its row; return False if another copy of the job has done so.
 
     Args:
-        pause: Seconds until that attempt; the relay waits for longer.
+        pause: Seconds until that attempt; the relay waits longer.
     """
     outbox, _ = tables_of(backend.database)
     attempt = message.labels["attempt"]
@@ -150,7 +150,7 @@ async def postpone(backend: BaseJobs, message: TaskiqMessage, pause: float) -> b
 
 
 async def run_outbox(backend: BaseJobs) -> None:
-    """Send what is in the outbox and not done, and forget keys whose time is over, until this is cancelled."""
+    """Resend unfinished jobs of the outbox, and delete expired keys, until cancelled."""
     outbox, keys = tables_of(backend.database)
     forgot_at, is_there = 0.0, False
     while True:
@@ -170,7 +170,7 @@ async def run_outbox(backend: BaseJobs) -> None:
 
 
 async def relay(backend: BaseJobs) -> int:
-    """Send what is due in the outbox, but for the jobs that run; return how many there were, BATCH at most."""
+    """Resend due jobs of the outbox, except running ones; return how many were sent, at most BATCH."""
     outbox, _ = tables_of(backend.database)
     now = _now()
     due = select(outbox).where(outbox.c.alias == backend.alias, outbox.c.due_at <= now).order_by(outbox.c.due_at)
@@ -189,7 +189,7 @@ async def relay(backend: BaseJobs) -> int:
 
 
 async def _execute(database: str, statement: Any) -> int:
-    """Execute *statement* in a transaction of its own; return how many rows it met."""
+    """Execute *statement* in its own transaction; return the number of matched rows."""
     async with session_scope(database) as session:
         found: Any = await session.execute(statement)
         await session.commit()
@@ -197,7 +197,7 @@ async def _execute(database: str, statement: Any) -> int:
 
 
 def _is_lock_fault(error: BaseException) -> bool:
-    """Return whether a statement was given up for a lock that another transaction has: a deadlock, or a long wait."""
+    """Return whether a statement failed because of another transaction's lock: a deadlock or a lock timeout."""
     return not _LOCK_FAULTS.isdisjoint(codes_of(error))
 
 

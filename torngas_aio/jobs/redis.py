@@ -1,13 +1,13 @@
-"""Jobs through Redis streams: one server, the master that sentinels name, or a cluster.
+"""Jobs through Redis streams: one server, a sentinel-monitored master, or a cluster.
 
-    <prefix>:q:<queue>         a stream a queue; its group "workers" holds what is taken and not done
-    <prefix>:later             what waits for its time, by that time
-    <prefix>:alive:<worker>    expires when its worker is dead: then others take over what it had
+    <prefix>:q:<queue>         one stream per queue; its group "workers" holds the jobs that were taken and not done
+    <prefix>:later             jobs not yet due, sorted by their due time
+    <prefix>:alive:<worker>    heartbeat of a worker; once it expires, other workers take over its jobs
     <prefix>:dead              dead letters          also :queues  :tick:  :seen:  :result:
 
-A message leaves its stream when its job is done or its next attempt is stored. All keys of a prefix are in one slot of
-a cluster. Redis replicates asynchronously: what a master had accepted just before it died may be lost with it, unless
-REPLICAS says how many replicas must have it.
+A message is removed from its stream when its job is done or its next attempt is stored. All keys of a prefix are in one
+slot of a cluster. Redis replicates asynchronously: jobs that a master accepted just before it died may be lost, unless
+REPLICAS sets how many replicas must have them.
 """
 
 import asyncio
@@ -38,23 +38,23 @@ _outages = OutageLog(logger)
 
 GROUP = "workers"
 BLOCK_SECONDS = 1.0
-"""How long one read of the queues waits; a stop may have to wait for it."""
+"""Blocking time of one read of the queues; shutdown may have to wait for it."""
 
 BEAT_SECONDS = 2.0
 ALIVE_SECONDS = 12.0
-"""A worker that has not said for so long that it lives is dead."""
+"""Time without a heartbeat after which a worker counts as dead."""
 
 SWEEP_SECONDS = 3.0
-"""How often dead workers are looked for; one is believed to be dead when it was twice."""
+"""Interval of the search for dead workers; a worker found dead twice in a row is treated as dead."""
 
 MAX_DELIVERIES = 5
-"""A job whose workers have died so often is a dead letter: it may be what they die of."""
+"""Number of dead workers after which their job becomes a dead letter, because it may be the cause."""
 
 MOVED_AT_ONCE = 100
-"""Jobs whose time has come, for each command that puts them on their queues."""
+"""Maximum number of due jobs that one command moves to their queues."""
 
 MAX_DEAD = 10_000
-"""Dead letters that are kept, the newest."""
+"""Maximum number of dead letters; the oldest are dropped."""
 
 _OPTIONS = {"KEY_PREFIX": "jobs", "REPLICAS": 0}
 
@@ -114,14 +114,14 @@ end
 
 
 _Entry = tuple[str, bytes, bytes]
-"""What was taken off a queue: the queue, the id, the message."""
+"""A job taken from a queue: the queue, the id and the message."""
 
 
 class RedisJobs(BaseJobs):
-    """Jobs that wait in Redis for `torngas-aio worker`.
+    """The jobs backend on Redis, for `torngas-aio worker`.
 
-    LOCATION and OPTIONS as `torngas_aio.cache.backends.rediscache`; of its own the OPTIONS KEY_PREFIX ("jobs") and
-    REPLICAS (0), how many replicas must have a job before `enqueue` returns.
+    LOCATION and OPTIONS as for `torngas_aio.cache.backends.rediscache`; further OPTIONS: KEY_PREFIX ("jobs") and
+    REPLICAS (0), the number of replicas that must have a job before `enqueue` returns.
     """
 
     own_options = CLIENT_OPTIONS.union(_OPTIONS)
@@ -143,14 +143,14 @@ class RedisJobs(BaseJobs):
         self._worker = uuid.uuid4().hex
         self._queues: tuple[str, ...] = ()
         self._slots = 1
-        self._held: set[tuple[str, bytes]] = set()  # queue and id of what is taken and not done
+        self._held: set[tuple[str, bytes]] = set()  # queue and id of the jobs taken and not done
         self._taken_over: deque[_Entry] = deque()
         self._reading: asyncio.Task[list[_Entry]] | None = None
         self._maintenance: asyncio.Task[None] | None = None
         self._heart: _Heart | None = None
         self._is_closing = False
 
-    # ------------------------------------------------------------------ those who send
+    # ------------------------------------------------------------------ enqueueing
 
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
         if not self._replicas:
@@ -164,7 +164,7 @@ class RedisJobs(BaseJobs):
                 )
 
     async def put_again(self, queue: str, data: bytes, delay: float) -> None:
-        # Without WAIT: replicas get this before they hear that the attempt so far is done.
+        # Without WAIT: replicas receive this command before the one that removes the present attempt.
         await self._ask(*self._placing(queue, data, delay))
 
     def _placing(self, queue: str, data: bytes, delay: float) -> tuple[Any, ...]:
@@ -223,7 +223,7 @@ class RedisJobs(BaseJobs):
         return int(await self._ask("ZCARD", f"{self._prefix}:later"))
 
     async def ping(self) -> None:
-        """Return when every node has answered. Raises `Unavailable` when one does not in time."""
+        """Return when every node has answered. Raises `Unavailable` if one does not answer in time."""
         await self._redis.ping()
 
     async def aclose(self) -> None:
@@ -239,18 +239,18 @@ class RedisJobs(BaseJobs):
         self._maintenance = asyncio.create_task(self._maintain(), name=f"jobs {self.alias}")
 
     async def listen(self) -> AsyncGenerator[TakenMessage, None]:
-        """Yield the jobs of the worker's queues, one for each slot that is free; what others left behind first."""
+        """Yield the jobs of the worker's queues, one per free slot; jobs taken over from dead workers come first."""
         waiting: deque[_Entry] = deque()
         while True:
             try:
                 while not (waiting or self._taken_over):
-                    # redis-py's cluster client swallows cancellations: a stop waits for the read instead
+                    # redis-py's cluster client swallows cancellations, so shutdown waits for the read instead
                     self._reading = asyncio.create_task(self._read(), name=f"jobs {self.alias} read")
                     waiting.extend(await asyncio.shield(self._reading))
             except CONNECTION_FAULTS as exc:
                 _outages.report((self.alias,), "Jobs %r cannot be read: %s", self.alias, exc)
                 await asyncio.sleep(0.2)
-                if "NOGROUP" in str(exc):  # a failover, or a FLUSHDB, has lost it
+                if "NOGROUP" in str(exc):  # lost in a failover, or by FLUSHDB
                     with contextlib.suppress(Unavailable):
                         await self._make_groups()
                 continue
@@ -264,7 +264,7 @@ class RedisJobs(BaseJobs):
         self._is_closing = True
         if self._reading is not None:
             await asyncio.wait([self._reading], timeout=self._deadline + 1.0)
-            self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())  # seen
+            self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())  # retrieved
         await cancel_tasks([self._maintenance, *([] if self._reading is None else [self._reading])], 1.0)
         for queue, number in tuple(self._held):
             await self._give_back(queue, number)
@@ -273,7 +273,7 @@ class RedisJobs(BaseJobs):
             await self._heart.stop()
 
     async def _read(self) -> list[_Entry]:
-        """Return what waits, as many jobs as there are free slots; blocks a moment where there are none."""
+        """Return waiting jobs, at most as many as there are free slots; block for a moment if there are none."""
         streams = {self._queue(queue): ">" for queue in self._queues}
         free = max(self._slots - len(self._held), 1)
         count = max(free // len(streams), 1)
@@ -284,18 +284,18 @@ class RedisJobs(BaseJobs):
             for name, entries in _by_stream(found)
             for number, fields in entries
         ]
-        random.shuffle(taken)  # with more queues than slots, each has its turn
+        random.shuffle(taken)  # fairness if there are more queues than slots
         self._held.update((queue, number) for queue, number, _ in taken[:free])
         for queue, number, _ in taken[free:]:
             await self._give_back(queue, number)
         return taken[:free]
 
     async def _give_back(self, queue: str, number: bytes) -> None:
-        with contextlib.suppress(Unavailable):  # then it is taken over, here or elsewhere
+        with contextlib.suppress(Unavailable):  # then a worker takes it over later
             await self._ask("EVAL", _GIVE_BACK, 1, self._queue(queue), GROUP, number)
 
     async def finish(self, queue: str, number: bytes) -> None:
-        """Take a job that is done off its queue, as soon as Redis answers; after a while it is left to run again."""
+        """Remove a finished job from its queue, retrying while Redis is down; finally give up, and it runs again."""
         until = time.monotonic() + ALIVE_SECONDS
         try:
             while True:
@@ -310,11 +310,11 @@ class RedisJobs(BaseJobs):
             self.release(queue, number)
 
     def release(self, queue: str, number: bytes) -> None:
-        """Have a job that was taken run again, here or elsewhere, unless it is off its queue."""
+        """Make a taken job run again, here or elsewhere, unless it was removed from its queue."""
         self._held.discard((queue, number))
 
     async def _maintain(self) -> None:
-        """Have what waits for its time put on its queue, and take over what dead workers had."""
+        """Move due jobs to their queues, and take over the jobs of dead workers."""
         suspects: set[bytes] = set()
         swept_at = 0.0
         while not self._is_closing:
@@ -327,12 +327,12 @@ class RedisJobs(BaseJobs):
                     suspects = await self._sweep(suspects)
                     swept_at = time.monotonic()
             except Unavailable as exc:
-                suspects = set()  # those that were not heard of meanwhile may live
-                _outages.report((self.alias,), "Jobs %r cannot be looked after: %s", self.alias, exc)
+                suspects = set()  # heartbeats could not be read meanwhile, so start again
+                _outages.report((self.alias,), "Jobs %r cannot be maintained: %s", self.alias, exc)
             await asyncio.sleep(1.0)
 
     async def _sweep(self, suspects: set[bytes]) -> set[bytes]:
-        """Take over what the dead of *suspects* had; return the workers that may be dead."""
+        """Take over the jobs of those *suspects* that are still without a heartbeat; return the new suspects."""
         dead: set[bytes] = set()
         for queue in self._queues:
             for each in await self._ask("XINFO", "CONSUMERS", self._queue(queue), GROUP):
@@ -347,7 +347,7 @@ class RedisJobs(BaseJobs):
         return dead
 
     async def _take_over(self, queue: str, name: bytes) -> None:
-        """Take what *name* had and is idle; of this worker's own that is what it was given and has not heard of."""
+        """Take the idle jobs of the worker *name*; for this worker itself, jobs whose delivery it never received."""
         stream, count = self._queue(queue), self._slots + 1
         idle = int(ALIVE_SECONDS * 500)
         pending = await self._ask("XPENDING", stream, GROUP, "IDLE", idle, "-", "+", count, name)
@@ -377,7 +377,7 @@ class RedisJobs(BaseJobs):
 
 
 class _Heart:
-    """Says in a thread of its own that a worker lives, so that a job that holds the loop does not make it seem dead."""
+    """The heartbeat of a worker, sent from its own thread, so that a job blocking the event loop does not stop it."""
 
     def __init__(self, make_client: Callable[[], RedisClient], key: str) -> None:
         self._make_client = make_client
@@ -388,8 +388,8 @@ class _Heart:
         self._thread.start()
 
     async def stop(self) -> None:
-        """End, and say that the worker is gone."""
-        with contextlib.suppress(RuntimeError):  # it has ended
+        """Stop the thread, and delete the heartbeat."""
+        with contextlib.suppress(RuntimeError):  # the thread's loop has ended
             self._loop.call_soon_threadsafe(self._stopping.set)
         await asyncio.to_thread(self._thread.join, 5.0)
 
@@ -404,7 +404,7 @@ class _Heart:
         try:
             while not self._stopping.is_set():
                 with contextlib.suppress(Unavailable):
-                    # A Redis without memory takes no SET; the job would run elsewhere, too.
+                    # A Redis out of memory rejects SET; without a heartbeat the jobs would run elsewhere as well.
                     if not await redis.ask(self._key, "PEXPIRE", self._key, milliseconds):
                         await redis.ask(self._key, "SET", self._key, 1, "PX", milliseconds)
                 with contextlib.suppress(TimeoutError):
@@ -416,11 +416,11 @@ class _Heart:
 
 
 def _by_stream(found: Any) -> Iterator[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:
-    """Yield each stream and its entries; RESP3 has a dict, and the entries in one more list."""
+    """Yield each stream and its entries; RESP3 returns a dict, with the entries in a further list."""
     for name, entries in found.items() if is_dict(found) else found or ():
         yield name, entries[0] if entries and isinstance(entries[0], list) else entries
 
 
 def _fields(flat: list[Any]) -> dict[bytes, Any]:
-    """The fields of an entry, of which Redis tells one after the other."""
+    """Return the fields of an entry, which Redis returns as a flat list."""
     return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,7 +1,7 @@
-"""From an alias in JOBS to its open backend: one an alias and loop.
+"""The registry of open jobs backends by alias in JOBS: one per alias and event loop.
 
-BACKEND is one of ours, or any other taskiq broker: then LOCATION is its first argument, OPTIONS its keywords. Begin
-with `make_jobs`.
+BACKEND is one of ours or any taskiq broker; for the latter, LOCATION is its first argument, and OPTIONS are its
+keyword arguments.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ jobs: Backends[BaseJobs] = Backends("JOBS", make_jobs)
 class ForeignJobs(BaseJobs):
     """A taskiq broker of another package.
 
-    It sends and receives; delays are not kept, dead letters are logged only, and schedules and results need one of our
-    own backends.
+    It sends and receives jobs. Delays are not supported, and dead letters are only logged. Schedules and results need
+    one of our own backends.
     """
 
     keeps_delays = False

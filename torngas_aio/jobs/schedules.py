@@ -1,8 +1,8 @@
-"""Schedules: at which times a job is due, and who enqueues it then.
+"""Schedules: the times at which a job is due, and its enqueueing at these times.
 
-    every worker computes the ticks ── a key of (job, time) that only one can set, and the job with it ──► queue
+    every worker computes the ticks ── atomically sets a key (job, time), if absent, and puts the job ──► queue
 
-There is no leader: what one worker does not put the next one does.
+There is no leader: a tick that one worker misses is put by another.
 """
 
 import asyncio
@@ -32,20 +32,20 @@ _outages = OutageLog(logger)
 
 CATCH_UP_SECONDS = 60.0
 LATE_SECONDS = 5.0
-"""How late a tick may be put where nothing is caught up; a loop can be busy."""
+"""Tolerated lateness of a tick if missed ticks are not caught up, in seconds; an event loop can be busy."""
 
 MAX_CAUGHT_UP = 1000
-"""How many missed ticks of one job are put, the latest; a day of seconds would keep workers from all else."""
+"""Maximum number of missed ticks put for one job, the latest ones; a day of one-second ticks would block workers."""
 
 LOOK_SECONDS = 5.0
-"""How often the clock is looked at, at least: it may be set."""
+"""Maximum seconds between two looks at the clock, which may be adjusted."""
 
 KEPT_SECONDS = 24 * 3600.0
-"""How long it is remembered that a tick was put, beyond the time within which it may be caught up."""
+"""Seconds for which a put tick is remembered, in addition to the time within which it may be caught up."""
 
 
 def check_cron(path: str, value: object) -> Iterator[Fault]:
-    """A line of cron that is due some day."""
+    """Check for a cron expression that is due at some time."""
     if not isinstance(value, str):
         yield from text(path, value)
         return
@@ -56,7 +56,7 @@ def check_cron(path: str, value: object) -> Iterator[Fault]:
 
 
 def check_zone(path: str, value: object) -> Iterator[Fault]:
-    """The name of a time zone."""
+    """Check for the name of a time zone."""
     if not isinstance(value, str):
         yield from text(path, value)
         return
@@ -68,13 +68,13 @@ def check_zone(path: str, value: object) -> Iterator[Fault]:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a job is due.
+    """The times at which a job is due.
 
     Attributes:
         cron: Five fields, or six with seconds first, as in Debian's cron; "" with *every*.
-        zone: In which cron's times are.
+        zone: The time zone of *cron*.
         every: Seconds from one tick to the next, counted from 1970; 0 with *cron*.
-        catch_up: Ticks that are late by no more seconds than this are put all the same.
+        catch_up: Maximum lateness in seconds at which a missed tick is still put.
     """
 
     cron: str
@@ -91,11 +91,11 @@ class Schedule:
             number = int(after // self.every)
             for each in itertools.count(number + 1):
                 yield each * self.every
-        # SPEC: cron(8) of Debian. What falls into an hour that is left out is due after it; what falls into one that
-        # comes twice is due once, but for wildcards.
+        # SPEC: cron(8) of Debian. At daylight-saving changes, a time in the skipped hour is due after it; a time in
+        # the repeated hour is due once, except for wildcards.
         for moment in CronSim(self.cron, datetime.fromtimestamp(after, self.zone)):
             tick = moment.timestamp()
-            if tick > after:  # within an hour that comes twice the first one is told again
+            if tick > after:  # within the repeated hour the first occurrence comes again
                 yield tick
 
     def after(self, moment: float) -> float:
@@ -115,9 +115,9 @@ class ScheduledJob(Protocol):
 
 
 async def put_due(backend: BaseJobs, job: ScheduledJob, since: float, now: float) -> int:
-    """Put *job* on its queue for each tick after *since* and up to *now* that is not put yet; return how many were.
+    """Put *job* on its queue for each tick after *since*, up to *now*, that was not put yet; return their number.
 
-    Ticks that are later than their schedule catches up are left out, and so are all but the last MAX_CAUGHT_UP.
+    Ticks later than the schedule's `catch_up` are skipped, and so are all but the last MAX_CAUGHT_UP.
     """
     schedule = job.schedule
     assert schedule is not None
@@ -131,14 +131,14 @@ async def put_due(backend: BaseJobs, job: ScheduledJob, since: float, now: float
         if await backend.put_once(job.name, tick, schedule.catch_up + KEPT_SECONDS, job.queue, data):
             count += 1
             tell_jobs("enqueued", job.name, message)
-            if skipped is not None and tick == ticks[0]:  # else another worker has put it, and may have those before
+            if skipped is not None and tick == ticks[0]:  # else another worker has put it, and perhaps earlier ones
                 _tell_skipped(job.name, schedule, start, skipped)
     return count
 
 
 def _latest_ticks(schedule: Schedule, start: float, now: float) -> deque[float]:
-    """Return the ticks after *start* and up to *now*; of more than MAX_CAUGHT_UP the last, and one more."""
-    span = float(MAX_CAUGHT_UP)  # ticks are a second apart at least
+    """Return the ticks after *start* and up to *now*, at most the last MAX_CAUGHT_UP + 1."""
+    span = float(MAX_CAUGHT_UP)  # ticks are at least one second apart
     while True:
         since = max(start, now - span)
         ticks = itertools.takewhile(lambda tick: tick <= now, schedule.ticks(since))
@@ -157,13 +157,13 @@ def _tell_skipped(name: str, schedule: Schedule, *span: float) -> None:
 
 
 async def run_schedules(backend: BaseJobs, scheduled: Collection[ScheduledJob]) -> None:
-    """Put each of *scheduled* when it is due, until this is cancelled."""
+    """Put each of *scheduled* when it is due, until cancelled."""
     since: dict[str, float] = {}
     while True:
         now = time.time()
         try:
             for job in scheduled:
-                if job.name not in since:  # what was due before there was the schedule is not caught up
+                if job.name not in since:  # times before the schedule existed are not caught up
                     since[job.name] = await backend.first_seen(job.name, now)
                 await put_due(backend, job, since[job.name], now)
                 since[job.name] = now

@@ -1,11 +1,11 @@
-"""A worker: takes jobs from queues and runs them until it is told to stop.
+"""The worker: takes jobs from queues and runs them until it is stopped.
 
-listen() ─► taskiq's Receiver: a task a job, at most so many ─► run_message
-a stop: nothing more is taken; what runs may end; what does not goes back to its queue
+listen() ─► taskiq's Receiver: one task per job, at most *concurrency* ─► run_message
+on stop: no more jobs are taken; running jobs may finish; the others return to their queues
 
 message ─► declared job ─► scope ─► function ─► commit ─► result
                 │                       └─ raises: again after 1, 2, 4 ... s, in the end a dead letter
-                └─ not declared, no JSON: a dead letter
+                └─ not declared, or not JSON: a dead letter
 """
 
 import asyncio
@@ -48,7 +48,7 @@ LONGEST_PAUSE = 300.0
 
 
 def queues_of(alias: str) -> list[str]:
-    """Return the queues of the jobs that are declared for the JOBS entry *alias*."""
+    """Return the queues of the jobs declared for the JOBS entry *alias*."""
     return sorted({job.queue for job in declared.values() if job.alias == alias})
 
 
@@ -71,15 +71,15 @@ async def run_worker(
     graceful_seconds: float = GRACEFUL_SECONDS,
     hurry: asyncio.Event | None = None,
 ) -> None:
-    """Run the jobs of *queues* until *stopping* is set, then end in order.
+    """Run the jobs of *queues* until *stopping* is set, then shut down gracefully.
 
     Args:
-        concurrency: How many jobs run at a time.
-        graceful_seconds: How long those that run may take once it is set; then they are cancelled and given back.
-        hurry: Set: they are cancelled at once.
+        concurrency: Maximum number of concurrent jobs.
+        graceful_seconds: Time for running jobs after *stopping* is set; then they are cancelled and returned.
+        hurry: If set, running jobs are cancelled at once.
 
     Raises:
-        Unavailable: The store does not answer at the start; later it is waited for.
+        Unavailable: The store does not answer at startup; later outages are waited out.
     """
     await backend.open_worker(queues, concurrency)
     receiver = _JobReceiver(backend, concurrency, graceful_seconds)
@@ -103,11 +103,11 @@ async def run_worker(
 
 
 class _JobReceiver(Receiver):
-    """taskiq's receiver with our way to run one message.
+    """taskiq's receiver, changed to run messages with `run_message`.
 
     Attributes:
-        running: The tasks of the jobs that run.
-        is_ending: They are cancelled by the worker; before that a job can only have cancelled its own task.
+        running: The tasks of the running jobs.
+        is_ending: The worker cancels them; before that, a job's task can only have been cancelled by the job itself.
     """
 
     is_ending = False
@@ -145,14 +145,14 @@ async def _hurry(receiver: _JobReceiver, hurry: asyncio.Event) -> None:
 async def _kept(name: str, work: Coroutine[object, None, None]) -> None:
     try:
         await work
-    except Exception:  # a boundary: jobs go on
+    except Exception:  # a boundary: jobs continue without it
         logger.exception("The %s of jobs have ended in this worker.", name)
 
 
 async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[[], Awaitable[None] | None]) -> None:
-    """Run the job that *data* is, in a task of its own.
+    """Run the job in the message *data*, in its own task.
 
-    Only a cancellation from outside passes, and an outage of the store; then *ack* was not called.
+    Raises only on a cancellation from outside or an outage of the store; *ack* was then not called.
 
     Args:
         ack: Awaited once the job has ended or its next attempt is stored.
@@ -163,20 +163,20 @@ async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[
     except ValueError as exc:
         await backend.bury(queue, data, _error(f"not a message of a job: {exc}"))
     else:
-        message.labels.setdefault("queue_name", queue)  # other senders need not say it
+        message.labels.setdefault("queue_name", queue)  # optional for other senders
         if job is None:
             logger.error("No job is called %.200r here: %s is a dead letter.", message.task_name, message.task_id)
             await backend.bury(queue, data, _error(f"no job is called {message.task_name!r:.200} in this worker"))
             tell_jobs("dead", "", message)
         else:
             await _run(backend, job, message, data)
-    await maybe_awaitable(ack())  # another package's may be a plain function
+    await maybe_awaitable(ack())  # another package's broker may have a plain function
 
 
 async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, data: bytes) -> None:
     try:
         args, kwargs = job.arguments.restore(message.args, message.kwargs)
-    except Exception as exc:  # noqa: BLE001  its types raise what they like; no attempt will end otherwise
+    except Exception as exc:  # noqa: BLE001  its types may raise anything, and another attempt would fail again
         await _fail(backend, job, message, data, exc, is_final=True)
         return
     tell = partial(tell_jobs, name=job.name, message=message)
@@ -200,11 +200,11 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, da
 async def _performed(
     backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, object]
 ) -> bytes:
-    """Return the result to keep, once the job's sessions are committed; none where it was done before."""
+    """Run the job, commit its sessions, and return the result to store; none if the job was done before."""
     watch_unawaited()
     limit = None if job.timeout is None else asyncio.timeout(job.timeout)
     scope = enter_job(well_formed_id(message.labels.get("request_id")))
-    registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
+    registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # if not imported, there are no sessions
     if registry is not None:
         registry.leave_sessions()
     try:
@@ -227,18 +227,18 @@ async def _performed(
             for session in () if registry is None else registry.open_sessions():
                 await session.commit()
     except TimeoutError as exc:
-        if limit is None or not limit.expired():  # one of the job's own
+        if limit is None or not limit.expired():  # raised by the job itself
             raise
         raise TimeoutError(f"it took longer than its timeout={job.timeout:g}.") from exc
     finally:
         await scope.aclose()
-        for error in scope.unawaited:  # of a job that has failed, or after its commit
+        for error in scope.unawaited:  # in a failed job, or after its commit
             logger.error("The job %s (%s): %s", job.name, message.task_id, error)
     return _json.dumps({"value": value}) if job.result_ttl else b""
 
 
 def _check_time(limit: asyncio.Timeout | None) -> None:
-    """Raise TimeoutError where *limit* is over and the function has swallowed its cancellation."""
+    """Raise TimeoutError if *limit* has expired and the function swallowed its cancellation."""
     if limit is not None and limit.expired():
         raise TimeoutError
 
@@ -252,12 +252,12 @@ async def _fail(
     *,
     is_final: bool = False,
 ) -> None:
-    """Have the job run again, or keep it as a dead letter."""
+    """Schedule the job's next attempt, or store it as a dead letter."""
     attempt = message.labels.get("attempt", 0)
     error = _error(f"{type(exc).__name__}: {exc}")
     told = f"The job {job.name} ({message.task_id}) failed"
     shown: BaseException | None = exc
-    if isinstance(exc, Unavailable):  # as all the others; a traceback for each would fill the log
+    if isinstance(exc, Unavailable):  # an outage fails many jobs; a traceback for each would fill the log
         told, shown = f"{told} ({exc})", None
     queue: str = message.labels["queue_name"]
     message.labels["attempt"] = attempt + 1
@@ -289,7 +289,7 @@ async def _fail(
 
 
 def _written(backend: BaseJobs, message: TaskiqMessage) -> bytes | None:
-    """Return *message* as it is sent; None for another sender's that is nested too deeply."""
+    """Return the encoded *message*; None for a message of another sender that is nested too deeply."""
     try:
         return backend.formatter.dumps(message).message
     except ValueError:
@@ -297,5 +297,5 @@ def _written(backend: BaseJobs, message: TaskiqMessage) -> bytes | None:
 
 
 def _error(text: str) -> str:
-    """Return the start of *text*, without what UTF-8 cannot hold, such as bytes of a file's name."""
+    """Return the start of *text*, without characters that UTF-8 cannot encode, such as bytes of a file name."""
     return text[:1000].encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The former name of `torngas_aio.cache.backends.filecache`, for settings that use it. Begin there."""
+"""The former name of `torngas_aio.cache.backends.filecache`, for settings that use it."""
 
 from torngas_aio.cache.backends.filecache import FileBasedCache
 

@@ -7,7 +7,7 @@ Cancelling a caller cancels only its own future; the reply is still read and dis
 stay aligned. Only a deadline, a protocol error or the server closes the connection.
 
 redis-py opens the connection (addresses, TLS, authentication, sentinels); `RedisWire.adopt` then takes its transport
-over. Begin there.
+over.
 """
 
 import asyncio

@@ -4,8 +4,7 @@
     a stopped or unreachable server never answers                 ─┼─► the driver's OperationalError 2013,
     aiomysql waits for the handshake without a timeout            ─┘   which SQLAlchemy recognizes as a disconnect
 
-Only connections of our own dialects, which build on this module, are affected. Begin
-with `Guard`.
+Only connections of our own dialects, which build on this module, are affected.
 """
 
 import asyncio
