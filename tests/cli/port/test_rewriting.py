@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.port.porting import port, ported
+from tests.cli.port.porting import listed, port, ported
 from tests.webserver.project import Project
 
 
@@ -190,3 +190,21 @@ def test_a_handler_that_was_of_both_kinds_is_one_of_ours(
     made = ported(tmp_path, capsys, before + SOCKET)
     assert made == (before if after is None else after) + SOCKET
     assert ported(tmp_path, capsys, made) == made
+
+
+@pytest.mark.parametrize("is_package", [False, True])
+def test_a_folder_that_holds_its_start_script_is_a_package_where_one_imports_it(
+    is_package: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("app/__init__.py", "")
+    project.write("app/config.py", "print 'here'\n")
+    models = project.write("app/models.py", "import config\n")
+    script = project.write("app/run.py", "import models\n\nif __name__ == '__main__':\n    print models\n")
+    project.write("tools.py", "from app import models\n" if is_package else "import json\n")
+    report = listed(port(project, capsys))
+    head = "from . " if is_package else ""
+    assert models.read_text() == f"{head}import config\n"
+    assert script.read_text().startswith(f"{head}import models\n")
+    assert [line.partition(": ")[2].partition(" ")[0] for line in report] == ["TGM102"] * is_package
+    assert "`python -m app.run`" in "".join(report) or not is_package

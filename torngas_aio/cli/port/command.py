@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 
 from torngas_aio.cli.awaits import module_of
@@ -34,6 +34,8 @@ TRANSFORMS = ("python2", *REWRITES, "await")
 ENGINE_SETTING = re.compile(r"""(?m)^[^#\n]*['"]template_engine['"]\s*:\s*['"]([\w.]+)""")
 OLD_IMPORT = re.compile(r"(?m)^[ \t]*(?:from|import)[ ]torngas\b")
 """torngas 1.8 ran in Python 2 only."""
+
+IMPORTS = re.compile(r"(?m)^[ \t]*(?:from|import)[ \t]+(\w[\w., \t]*)")
 
 POOL_FROM = 40
 """Files from which several processes are quicker than one."""
@@ -73,11 +75,18 @@ class _Origin:
         is_python2: Python 2 only. Files that do not tell are converted, too.
         is_python3: Python 3, or both. Files of Python 2 only are converted, and no import is relative.
         is_plain: Tornado, without torngas.
+        scripts: Folders whose modules a script beside them imports, and nothing as those of a package.
+        starts: Such scripts in packages that other files import.
     """
 
     is_python2: bool
     is_python3: bool
     is_plain: bool
+    scripts: frozenset[Path]
+    starts: frozenset[Path]
+
+
+_Look = tuple[int, bool, bool, bool, set[str], Path | None]
 
 
 class Port:
@@ -175,20 +184,32 @@ def _read_all(paths: list[Path], root: Path, skipped: list[str], jobs: int) -> t
         return [*_with_progress(read, count)], origin
 
 
-def _look_at(path: Path) -> tuple[int, bool, bool, bool]:
-    """Return the version of Python that the file is for, whether it names tornado, torngas, and imports torngas 1.8."""
+def _look_at(path: Path) -> _Look:
+    """Return for which Python the file is, whether it names tornado, torngas, and imports 1.8; its imports.
+
+    Last comes the path of a script that is started in a package and imports other modules of its folder.
+    """
     try:
         text = tree.read(path)[0]
     except (OSError, UnicodeError, SyntaxError, LookupError):
-        return 0, False, False, False
+        return 0, False, False, False, set(), None
     version = version_of(text) if path.suffix == ".py" else 0
-    return version, "tornado" in text, "torngas" in text, OLD_IMPORT.search(text) is not None
+    imports = IMPORTS.findall(text) if path.suffix == ".py" else []
+    words = [re.findall(r"\w+", names) for names in imports]
+    is_start = "__main__" in text and (path.parent / "__init__.py").is_file()
+    is_start = is_start and any((path.parent / f"{each[0]}.py").is_file() for each in words)
+    has_old = OLD_IMPORT.search(text) is not None
+    return version, "tornado" in text, "torngas" in text, has_old, {*chain(*words)}, path if is_start else None
 
 
-def _origin_of(looks: Iterable[tuple[int, bool, bool, bool]]) -> _Origin:
-    versions, tornado, torngas, old = zip(*looks, strict=True) if (looks := [*looks]) else ((), (), (), ())
+def _origin_of(looks: Iterable[_Look]) -> _Origin:
+    versions, tornado, torngas, old, words, paths = zip(*looks, strict=True) if (looks := [*looks]) else ((),) * 6
     is_python2 = versions.count(2) > versions.count(3) or (any(old) and 3 not in versions)
-    return _Origin(is_python2, not is_python2 and 3 in versions, any(tornado) and not any(torngas))
+    imported, starts = set[str]().union(*words), {path for path in paths if path is not None}
+    scripts = frozenset(path.parent for path in starts if path.parent.name not in imported)
+    in_packages = frozenset(path for path in starts if path.parent not in scripts)
+    is_plain = any(tornado) and not any(torngas)
+    return _Origin(is_python2, not is_python2 and 3 in versions, is_plain, scripts, in_packages)
 
 
 def _with_progress(files: Iterable[_File], count: int) -> Iterator[_File]:
@@ -219,7 +240,11 @@ def _read_one(path: Path, root: Path, skipped: list[str], origin: _Origin) -> _F
         at = f" at `{word}`" if word else ""
         file.findings.append(Finding(file.name, line, "TGM101", f"Neither Python 3 nor 2{at}: the file is left alone."))
         return file
-    is_absolute = origin.is_python3 or "absolute_import" in futures_of(file.text)
+    is_absolute = origin.is_python3 or "absolute_import" in futures_of(file.text) or path.parent in origin.scripts
+    if path in origin.starts and path.parent != root and not is_absolute:
+        name = file.name.removesuffix(".py").replace("/", ".")
+        advice = f"Other files import its package: its imports are relative now. Start it as `python -m {name}`."
+        file.findings.append(Finding(file.name, 1, "TGM102", advice))
     left_out = [*skipped, *(OURS if origin.is_plain else ()), *(["relative-imports"] if is_absolute else ())]
     file.made = rewrite(made, path, root, left_out)
     file.summarize(found if file.made == made else None)

@@ -18,6 +18,7 @@ __all__ = ["CODES", "LATER", "MARKS", "Finding", "left_over"]
 
 CODES = MappingProxyType({
     "TGM101": "A file that cannot be read or parsed",
+    "TGM102": "A start script in a package",
     "TGM201": "A call that may have to be awaited",
     "TGM202": "A call that waits where `await` cannot stand",
     "TGM203": "Module code that waits",

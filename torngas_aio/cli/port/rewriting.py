@@ -75,7 +75,7 @@ def _rename(edits: Edits, path: Path, root: Path) -> None:
 def _relative_imports(edits: Edits, path: Path, root: Path) -> None:
     """Python 2 looked in the package of the file first; scripts look in their own folder still."""
     folder = path.parent
-    if folder == root or not (folder / "__init__.py").is_file() or "__main__" in edits.text:
+    if folder == root or not (folder / "__init__.py").is_file():
         return
     for node in edits.tree.body:
         if isinstance(node, ast.ImportFrom) and not node.level and _is_sibling(folder, root, node.module or ""):
