@@ -2,13 +2,23 @@
 
 import asyncio
 import socket
+import ssl
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trustme
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 
+from tests.http.conftest import Start
+from tests.http.wire import get
+from tests.polling import until
+from torngas_aio.application import Application
+from torngas_aio.handler import WebHandler, WebSocketHandler
 from torngas_aio.http import flow_control
 from torngas_aio.http.flow_control import FlowControlledProtocol
 from torngas_aio.http.limits import Limits
@@ -126,3 +136,51 @@ async def test_the_family_of_the_clients_address(family: int, address: str, tmp_
         assert await asyncio.get_running_loop().sock_recv(client, 100)
     assert seen == [(family, address)]
     await server.stop_gracefully(1)
+
+
+ENDLESS = 100_000
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+PART = b"x" * 5000
+
+
+class EndlessStream(WebHandler):
+    async def get(self) -> None:
+        try:
+            for _ in range(ENDLESS):
+                self.write(PART)
+                await self.flush()
+        except StreamClosedError:
+            self.settings["ends"].append(self.request.path)
+
+
+class EndlessSocket(WebSocketHandler):
+    async def open(self) -> None:
+        try:
+            for _ in range(ENDLESS):
+                await self.write_message(PART, binary=True)
+        except WebSocketClosedError:
+            self.settings["ends"].append(self.request.path)
+
+
+def leave_midway(address: tuple[str, int], path: str, context: ssl.SSLContext) -> None:
+    with socket.create_connection(address) as plain, context.wrap_socket(plain, server_hostname="localhost") as sock:
+        fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}")
+        sock.sendall(get(path, *fields))
+        size = 0
+        while size < 500_000:
+            size += len(sock.recv(65536))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("path", ["/stream", "/socket"])
+async def test_a_tls_client_that_leaves_an_endless_writer_stops_it(start: Start, path: str) -> None:
+    """A TLS transport takes every write then, until the loop has its turn: the writer must let it."""
+    ends: list[str] = []
+    authority = trustme.CA()
+    ours, theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(ours)
+    authority.configure_trust(theirs)
+    application = Application([("/stream", EndlessStream), ("/socket", EndlessSocket)], ends=ends)
+    served = await start(application, ssl_options=ours)
+    await asyncio.gather(*(asyncio.to_thread(leave_midway, served.address, path, theirs) for _ in range(6)))
+    await until(lambda: len(ends) == 6)

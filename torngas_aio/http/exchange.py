@@ -295,6 +295,7 @@ class HTTPExchange(HTTPConnection):
         else:
             self._send_gathered()
             self._protocol.send(data)
+            self._protocol.yield_turn()
 
     def _end_turn(self) -> None:
         self._send_gathered()

@@ -70,6 +70,7 @@ class FlowControlledProtocol(asyncio.Protocol):
     __slots__ = (
         "__weakref__",
         "_is_reading_paused",
+        "_is_yielding",
         "_taken",
         "_taken_at",
         "_waiters",
@@ -94,6 +95,7 @@ class FlowControlledProtocol(asyncio.Protocol):
         self.is_lost = False
         self.is_writing_paused = False
         self._is_reading_paused = False
+        self._is_yielding = False
         self._waiters: list[asyncio.Future[None]] | None = None
         self._write_deadline = NEVER
         self._write_mark = 0
@@ -122,6 +124,7 @@ class FlowControlledProtocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Note that the client reads slower than the server writes."""
         self.is_writing_paused = True
+        self._is_yielding = False
         if self._write_deadline is NEVER:  # otherwise an earlier pause has set it
             self._watch_writing()
 
@@ -139,6 +142,21 @@ class FlowControlledProtocol(asyncio.Protocol):
             return
         self.sent += len(data)
         self.write(data)
+
+    def yield_turn(self) -> None:
+        """Have writers wait for the loop's next turn, as if the transport were full.
+
+        A TLS transport whose client has gone takes any number of bytes until the loop has told us: a handler that
+        writes without end, and awaits nothing else, would never let it.
+        """
+        if not self.is_writing_paused:
+            self.is_writing_paused = self._is_yielding = True
+            self.server_state.loop.call_soon(self._end_yielding)
+
+    def _end_yielding(self) -> None:
+        if self._is_yielding:  # else the transport has paused us
+            self._is_yielding = False
+            self.resume_writing()
 
     @property
     def can_send_files(self) -> bool:

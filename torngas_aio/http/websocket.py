@@ -38,6 +38,7 @@ MAX_BACKLOG = 16 * 1024 * 1024
 CLOSE_SECONDS = 5.0
 WRITE_SECONDS = 15.0
 _FRAMES_PER_TURN = 64
+_TURN_BYTES = 256 * 1024
 _DATA = frozenset({TEXT, BINARY})
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # SPEC: RFC 6455 1.3
 
@@ -111,9 +112,9 @@ class WebSocketConnection(Successor):
 
     __slots__ = (
         "_body", "_close_timer", "_done", "_events", "_has_received", "_is_cut", "_is_lost", "_is_reading_paused",
-        "_is_writing_paused", "_loop", "_ping_timer", "_pong", "_reader", "_received_close", "_report", "_sent",
-        "_sent_close", "_transport", "_write_mark", "_write_time", "_write_timer", "_writers", "close_code",
-        "close_reason", "deflate", "ping_interval", "ping_timeout", "selected_subprotocol",
+        "_is_writing_paused", "_is_yielding", "_loop", "_ping_timer", "_pong", "_reader", "_received_close", "_report",
+        "_sent", "_sent_close", "_transport", "_write_mark", "_write_time", "_write_timer", "_writers", "_yields_at",
+        "close_code", "close_reason", "deflate", "ping_interval", "ping_timeout", "selected_subprotocol",
     )  # fmt: skip
 
     def __init__(
@@ -136,11 +137,12 @@ class WebSocketConnection(Successor):
         self._done: asyncio.Future[None] | None = None
         self._is_lost = False  # the transport has gone
         self._is_cut = False  # further input is dropped: after a protocol error, or `abort`
-        self._is_reading_paused = self._is_writing_paused = False
+        self._is_reading_paused = self._is_writing_paused = self._is_yielding = False
         self._sent_close = self._received_close = False  # close frames: the first begins the closing, both end it
         self._has_received = False  # data arrived since the last ping
         self._pong: bytes | None = None
         self._sent = self._write_mark = 0
+        self._yields_at = _TURN_BYTES
         self._write_time = 0.0
         self._close_timer: asyncio.TimerHandle | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
@@ -181,8 +183,8 @@ class WebSocketConnection(Successor):
 
     def pause_writing(self) -> None:
         """Make writers wait, and start to check whether the client reads."""
-        if not self._is_writing_paused:
-            self._is_writing_paused = True
+        if not self._is_writing_paused or self._is_yielding:
+            self._is_writing_paused, self._is_yielding = True, False
             self._watch_writing()
 
     def resume_writing(self) -> None:
@@ -329,8 +331,10 @@ class WebSocketConnection(Successor):
         # PERF: `is_closing()`, without the calls: -0.1 us (benchmarks, websocket-echo)
         if self._sent_close or self._received_close or self._is_lost or transport is None or transport.is_closing():
             raise WebSocketClosedError
-        self._sent += len(frame)
+        self._sent = sent = self._sent + len(frame)
         transport.write(frame)
+        if sent >= self._yields_at:
+            self._yield_turn(sent)
         if not self._is_writing_paused:
             if self._done is None:
                 self._done = self._loop.create_future()
@@ -345,6 +349,18 @@ class WebSocketConnection(Successor):
             self._writers = []
         self._writers.append(writer)
         return writer
+
+    def _yield_turn(self, sent: int) -> None:
+        """Have writers wait for the loop's next turn; see `FlowControlledProtocol.yield_turn`."""
+        self._yields_at = sent + _TURN_BYTES
+        if not self._is_writing_paused:
+            self._is_writing_paused = self._is_yielding = True
+            self._loop.call_soon(self._end_yielding)
+
+    def _end_yielding(self) -> None:
+        if self._is_yielding:  # else the transport has paused us
+            self._is_yielding = False
+            self.resume_writing()
 
     def write_ping(self, data: bytes) -> None:
         """Send a ping.
