@@ -288,7 +288,7 @@ def _plain(value: object, path: str, above: tuple[int, ...]) -> object:
         step = _default(value)
     except TypeError:
         raise SerializationError(
-            f"{path} is a {type(value).__module__}.{type(value).__qualname__}, which JSON cannot hold. "
+            f"{path} is a {type(value).__module__}.{type(value).__qualname__}, which JSON cannot represent. "
             "Turn it into text, numbers, lists or dicts, or give its class a `__json__` method."
         ) from None
     return _plain(step, path, above)

@@ -20,7 +20,7 @@ def import_object(path: str) -> Any:
             while the module itself runs is passed on unchanged.
     """
     if not all(path.split(".")):
-        raise ImportError(f"{path!r} is no dotted path.", name=path)
+        raise ImportError(f"{path!r} is not a dotted path.", name=path)
     module_name = path.rpartition(".")[0]
     if not module_name:
         return import_module(path)

@@ -226,7 +226,7 @@ _STARTERS = ("/asyncio/events.py", "/asyncio/base_events.py", "/asyncio/runners.
 def _message_of(coroutine: Any) -> str:
     name = getattr(coroutine, "__qualname__", repr(coroutine))
     text = (
-        f"{name}() was called and never awaited, so it has done nothing, and any condition takes it for true. "
+        f"{name}() was called and never awaited, so it has done nothing, and counts as true in any condition. "
         "Write `await` before it."
     )
     origin = coroutine.cr_origin

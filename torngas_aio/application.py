@@ -371,7 +371,7 @@ def _import_classes(settings: dict[str, Any]) -> dict[str, object]:
         settings[name] = imported(f"TORNADO_CONF[{name!r}]", path)
         if not (isclass(settings[name]) and issubclass(settings[name], web.RequestHandler)):
             raise ConfigError(
-                f"TORNADO_CONF[{name!r}] = {path!r}: no handler class. Name a tornado.web.RequestHandler.",
+                f"TORNADO_CONF[{name!r}] = {path!r}: not a handler class. Name a tornado.web.RequestHandler.",
                 code="TGA104",
             )
     return settings
@@ -382,7 +382,7 @@ def _check_settings(settings: dict[str, Any]) -> dict[str, Any]:
     loader, default = settings.get("template_loader"), settings.get("default_handler_class")
     if loader is not None and (isclass(loader) or not callable(getattr(loader, "load", None))):
         raise ConfigError(
-            f"TORNADO_CONF['template_loader'] = {loader!r}: no template loader. Give an instance, such as "
+            f"TORNADO_CONF['template_loader'] = {loader!r}: not a template loader. Give an instance, such as "
             "tornado.template.Loader('templates'), or choose an engine by TEMPLATE_CONFIG['template_engine'].",
             code="TGA601",
         )

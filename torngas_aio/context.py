@@ -177,7 +177,7 @@ class RequestScope:
             key, entry = self._entries.popitem()
             try:
                 if entry.close_now is None or not entry.close_now():
-                    logger.warning("%r was left open: its request was given up where nothing can be awaited.", key)
+                    logger.warning("%r was left open: its request was abandoned where nothing can be awaited.", key)
             except Exception:  # a boundary: the remaining resources must still be closed
                 logger.exception("Closing %r failed.", key)
 

@@ -204,7 +204,7 @@ def _check_signature(receiver: Receiver) -> None:
     if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
         raise ArgumentError(
             f"{_describe(receiver)} cannot be a receiver: it does not take **kwargs. "
-            "A signal sends signal=, sender= and whatever else it provides, today or later."
+            "A signal sends signal=, sender= and any other arguments, now or later."
         )
     for parameter in parameters:
         if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:

@@ -139,7 +139,7 @@ class Background:
             if inspect.iscoroutine(function):
                 function.close()  # otherwise Python warns that it was never awaited
             raise NotCallableError(
-                f"start_soon() takes a function and its arguments, not {function!r}: "
+                f"start_soon() accepts a function and its arguments, not {function!r}: "
                 "write start_soon(send, x), not start_soon(send(x))."
             )
         call = functools.partial(function, *args)  # merges the arguments if *function* is a partial

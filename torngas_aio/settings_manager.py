@@ -76,7 +76,7 @@ class Settings:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not name.isupper():
-            raise AttributeError(f"Settings are upper-case names; {name!r} is none and no method of settings.")
+            raise AttributeError(f"Settings are upper-case names; {name!r} is neither one nor a method of settings.")
         for layer in reversed(_layers.get()):
             if layer.is_active and name in layer.values:
                 return layer.values[name]

@@ -111,7 +111,7 @@ class Url:
         if not isinstance(handler, str):
             return handler
         path = f"{self.prefix}.{handler}" if self.prefix else handler
-        found = _imported(path, f"{place}: handler {handler!r}", "Mend the name, or the prefix given to Url().")
+        found = _imported(path, f"{place}: handler {handler!r}", "Correct the name, or the prefix given to Url().")
         if isinstance(found, ModuleType):
             raise UrlError(f"{place}: handler {handler!r} is the module {path!r}. Name a class in it.")
         return found
@@ -188,7 +188,7 @@ def _app_rules(app: object) -> list[Rule]:
     module = _imported(f"{app}.urls", where, "Write that module, with a list `urls`.")
     table = getattr(module, "urls", getattr(module, "URLS", None))
     if not is_list_or_tuple(table):
-        found = "has no list `urls`" if table is None else f"has `urls` = {table!r}, which is no list"
+        found = "has no list `urls`" if table is None else f"has `urls` = {table!r}, which is not a list"
         raise UrlError(f"{where}: {app}.urls {found}. Write `urls = route(...)`.")
     return list(_flat(table))
 

@@ -207,7 +207,7 @@ class HTTPExchange(HTTPConnection):
         self._refuse_late()
         if not self._has_begun:
             self.abort()
-            raise HTTPOutputError("The head of this answer has not been sent: nothing may come before it.")
+            raise HTTPOutputError("The head of this response has not been sent: nothing may be sent before it.")
         self._count(chunk)
         return self._post(_part(chunk))
 
@@ -228,7 +228,7 @@ class HTTPExchange(HTTPConnection):
         Raises:
             RuntimeError: Always; WebSockets use `SocketExchange`.
         """
-        raise RuntimeError("An ASGI server keeps its connections: detach() wants torngas_aio's server or Tornado's.")
+        raise RuntimeError("An ASGI server keeps its connections: detach() needs torngas_aio's server or Tornado's.")
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         if callback is not None and self.is_gone and not self.is_finished:
@@ -293,7 +293,7 @@ class HTTPExchange(HTTPConnection):
         if self._left is not None:
             self._left -= len(chunk)
             if self._left < 0:
-                self._fail(f"The body is {-self._left} bytes longer than the answer may be.")
+                self._fail(f"The body is {-self._left} bytes longer than its Content-Length allows.")
 
     def _end_count(self) -> None:
         if self._left and not self.is_gone:

@@ -163,5 +163,7 @@ def require_changeable(handler: Any, complaint: str) -> None:
     state = handler._response_state
     if state.is_finished and not handler._may_change():
         if state is INTERRUPTED:
-            complaint = "The response's completion was cancelled: what it promises may not have been kept."
+            complaint = (
+                "The response's completion was cancelled: what it reports, such as a commit, may not have happened."
+            )
         raise RuntimeError(complaint)

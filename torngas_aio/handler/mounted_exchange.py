@@ -71,7 +71,7 @@ class HTTPExchange:
         if self._gone.is_set() and not self.is_finished:
             raise ClientGone("The client closed the connection.")
         if not self.is_finished:
-            raise self._body_refusal or RuntimeError(f"{handler.mount!r} returned without a whole response.")
+            raise self._body_refusal or RuntimeError(f"{handler.mount!r} returned without a complete response.")
 
     def leave(self) -> None:
         """Note that the client has gone."""
@@ -117,7 +117,7 @@ class HTTPExchange:
     def _begin(self, message: Message) -> None:
         status = message["status"]
         if not 200 <= status <= 999:
-            raise ValueError(f"{self._handler.mount!r} sent the status {status!r}: 200 to 999 were wanted.")
+            raise ValueError(f"{self._handler.mount!r} sent the status {status!r}: 200 to 999 are allowed.")
         self._has_begun = True
         self._handler.set_status(status)
         self._handler.clear_header("Content-Type")
@@ -174,7 +174,7 @@ class SocketExchange:
             await cancel_tasks([] if task.done() else [task])
         if not is_accepted and not self._handler._response_state.is_finished:
             if not self._answered.done() or self._refusal is not None:
-                raise RuntimeError(f"{self._handler.mount!r} returned without an answer to the handshake.")
+                raise RuntimeError(f"{self._handler.mount!r} returned without a response to the handshake.")
             raise HTTPError(403, "%r refused the socket", self._handler.mount)
 
     def leave(self) -> None:

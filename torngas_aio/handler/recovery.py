@@ -67,17 +67,17 @@ async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_repl
 
 
 def _log_cut(handler: ResponseHandler, exc: BaseException) -> None:
-    text, outage = "%s failed after its header had left: the connection is cut.", outage_key(exc)
+    text, outage = "%s failed after its header was sent: the connection is cut.", outage_key(exc)
     if outage is None:
         logger.error(text, handler._request_summary())
-    else:  # streams come back again and again
+    else:  # clients of streams reconnect repeatedly
         _outages.report(outage, text, handler._request_summary())
 
 
 async def answer_unsent(handler: ResponseHandler, exc: BaseException) -> None:
     """Replace a response whose head is invalid by an error page, else by a plain text."""
     handler._failed_sends += 1
-    handler._new_cookie = None  # part of what could not be sent
+    handler._new_cookie = None  # a cookie may be the invalid part
     if handler._failed_sends == 1 or handler._response_state.has_head:
         await answer_error(handler, exc, may_replace=True)
     elif handler._failed_sends == 2:

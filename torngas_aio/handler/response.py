@@ -347,7 +347,7 @@ def _is_in_thread() -> bool:
 @functools.lru_cache(1024)
 def _name(name: str) -> str:
     if not is_token(name):
-        raise ValueError(f"{name!r} is no header name.")
+        raise ValueError(f"{name!r} is not a header name.")
     return header_case(name)
 
 
@@ -373,4 +373,4 @@ def _chunk_error(chunk: object) -> TypeError:
     if inspect.isawaitable(chunk):
         return TypeError(f"write() was given {type(chunk).__name__}, an awaitable: await it first.")
     hint = " A list is refused for the sake of old browsers: wrap it in a dict." if is_list(chunk) else ""
-    return TypeError(f"write() takes bytes, str or dict, not {type(chunk).__name__}.{hint}")
+    return TypeError(f"write() accepts bytes, str or dict, not {type(chunk).__name__}.{hint}")

@@ -493,7 +493,7 @@ class BaseHandler(ResponseHandler):
             raise RuntimeError("Cannot redirect after headers have been written")
         status = status or (301 if permanent else 302)
         if not 300 <= status <= 399:
-            raise ValueError(f"redirect(status={status!r}): a status between 300 and 399 was wanted.")
+            raise ValueError(f"redirect(status={status!r}): the status must be between 300 and 399.")
         self.set_status(status)
         self.set_header("Location", utf8(url))
         return self.finish()
@@ -574,7 +574,7 @@ class BaseHandler(ResponseHandler):
                 `reason` the status line's phrase.
         """
         if self._response_state.has_head:
-            logger.error("Cannot send an error page after the header has left: the connection is cut.")
+            logger.error("Cannot send an error page after the header was sent: the connection is cut.")
             cut_off(self)
             return Completion(self)
         kept = hook_headers(self) if self._run.has_responded else None

@@ -130,7 +130,7 @@ class HTTPExchange(HTTPConnection):
                 sent; another response may be.
         """
         if self._stage:
-            raise RuntimeError("The answer to this request has been given; respond() came too late.")
+            raise RuntimeError("The response to this request has been sent; respond() was called too late.")
         protocol = self._protocol
         if protocol.is_gone:
             self._finish()
@@ -216,7 +216,7 @@ class HTTPExchange(HTTPConnection):
         assert isinstance(start_line, ResponseStartLine)
         status = start_line.code
         if self._stage != _OPEN:
-            raise RuntimeError("The head of this answer has been sent; write_headers() came too late.")
+            raise RuntimeError("The head of this response has been sent; write_headers() was called too late.")
         self._is_head_missing = True  # until it is sent
         text = status_line(status, start_line.reason)
         check_head(headers.get_all())
@@ -269,7 +269,7 @@ class HTTPExchange(HTTPConnection):
                 closed.
         """
         if self._stage == _FINISHED:
-            raise RuntimeError("The answer to this request is finished; write() came too late.")
+            raise RuntimeError("The response to this request is finished; write() was called too late.")
         if self._stage == _OPEN:
             self._refuse_headless()
             self._stage = _HEADED
@@ -325,9 +325,9 @@ class HTTPExchange(HTTPConnection):
             StreamClosedError: The client has gone.
         """
         if self._stage != _HEADED:
-            raise RuntimeError("send_file() may only follow the head of an answer that is not finished.")
+            raise RuntimeError("send_file() may only follow the head of a response that is not finished.")
         if self._body_bytes_left is not None and count > self._body_bytes_left:
-            self._fail(f"The body is {count - self._body_bytes_left} bytes longer than the answer may be.")
+            self._fail(f"The body is {count - self._body_bytes_left} bytes longer than its Content-Length allows.")
         self._send_gathered()
         try:
             missing = await self._protocol.send_file(descriptor, start, count)
@@ -347,17 +347,17 @@ class HTTPExchange(HTTPConnection):
         if self._body_bytes_left is not None:
             self._body_bytes_left -= len(chunk)
             if self._body_bytes_left < 0:
-                self._fail(f"The body is {-self._body_bytes_left} bytes longer than the answer may be.")
+                self._fail(f"The body is {-self._body_bytes_left} bytes longer than its Content-Length allows.")
         return chunk
 
     def finish(self) -> None:
-        """End the answer.
+        """End the response.
 
         Raises:
             HTTPOutputError: Less was sent than Content-Length says, or nothing at all; the connection is closed.
         """
         if self._stage == _FINISHED:
-            raise RuntimeError("The answer to this request is finished; finish() was called again.")
+            raise RuntimeError("The response to this request is finished; finish() was called again.")
         protocol = self._protocol
         if not protocol.is_gone:
             self._refuse_headless()
@@ -391,7 +391,7 @@ class HTTPExchange(HTTPConnection):
         """Abort a response that is continued although its head could not be sent."""
         if self._is_head_missing and self._stage == _OPEN:
             self.abort()
-            raise HTTPOutputError("The head of this answer could not be sent: nothing may follow it.")
+            raise HTTPOutputError("The head of this response could not be sent: nothing may follow it.")
 
     def _fail(self, message: str) -> NoReturn:
         if self._stage != _OPEN:  # while it is open, another response may still be sent

@@ -305,7 +305,7 @@ class FlowControlledProtocol(asyncio.Protocol):
         ):
             self._write_deadline, self._write_mark = now + timeout, self._taken
         else:
-            logger.info("Cut off %s: it did not read for %.0f s.", self.context, timeout)
+            logger.info("Disconnected %s: it did not read for %.0f s.", self.context, timeout)
             self.cut()
 
     def _watch_writing(self) -> None:

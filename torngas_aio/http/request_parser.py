@@ -298,11 +298,11 @@ class HeadParser:
             elif field != b"content-type":
                 lengths.append(_length_of(field, value, version))
         if len(lengths) > 1:  # llhttp refuses this too
-            raise Refusal(400, "Two fields give the length of the body.")
+            raise Refusal(400, "Two fields define the length of the body.")
         if len(hosts) > 1 or (is_modern and not hosts):
             raise Refusal(400, "A request has exactly one Host field.")
         if hosts and not is_host(hosts[0]):
-            raise Refusal(400, "The Host field holds no host.")
+            raise Refusal(400, "The Host field is not a valid host.")
         keeps_alive = b"close" not in options and (is_modern or b"keep-alive" in options)
         view = HeaderView(b"".join(found))
         about_body = {name: view.get(name, "") for name in ("Content-Type", "Content-Encoding")}
@@ -360,13 +360,13 @@ def _other_method(method: bytes) -> str:
     if not is_token_bytes(method):
         raise Refusal(400, "The method is not a token.")
     if len(method) > 32 or method == b"CONNECT":
-        raise Refusal(501, "The server does not do this method.")
+        raise Refusal(501, "The server does not support this method.")
     return method.decode("ascii")
 
 
 def _refuse_version(version: bytes) -> str:
     if _is_version(version):
-        raise Refusal(505, "This server speaks HTTP 1.0 and 1.1.")
+        raise Refusal(505, "This server supports HTTP 1.0 and 1.1.")
     raise Refusal(400, "The request line does not end in an HTTP version.")
 
 

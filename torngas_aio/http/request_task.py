@@ -77,7 +77,7 @@ async def _answer(server_state: ServerState, request: Request, exchange: HTTPExc
         exchange.refuse(500, "The application failed.")
         raise
     except BaseException:  # an application's error must not reach the loop
-        logger.exception("The application failed to answer a request.")
+        logger.exception("The application failed to respond to a request.")
         exchange.refuse(500, "The application failed.")
     finally:
         server_state.running.pop(request, None)

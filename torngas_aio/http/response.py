@@ -69,7 +69,7 @@ def allows_body(status: int) -> bool:
 
 
 def refuse(exchange: Any, status: int, *, is_head: bool) -> None:
-    """Send a plain-text response of *status* alone; the connection closes after it."""
+    """Send a plain-text response with only *status*; the connection closes after it."""
     fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
     exchange.respond(status, responses[status], fields, f"{status} {responses[status]}\n".encode(), is_head)
 

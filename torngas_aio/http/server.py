@@ -268,7 +268,7 @@ class HTTPServer:
         except TimeoutError:
             in_time = False
             logger.warning(
-                "%d requests and %d connections did not end within %.1f s; they are cut off.",
+                "%d requests and %d connections did not end within %.1f s; they are aborted.",
                 len(server_state.running), len(server_state.connections), seconds,
             )  # fmt: skip
         finally:

@@ -32,7 +32,7 @@ _OF_LARGE = 64 * 1024  # bytes kept in memory of a body announced as larger, for
 
 @contextlib.contextmanager
 def writing_to(folder: str) -> "Generator[None]":
-    """Have a disk without space be the outage that it is, and be named.
+    """Convert errors of a full disk in the block to `Unavailable`.
 
     Raises:
         Unavailable: The disk of *folder* is full, or the user's share of it.
@@ -42,7 +42,7 @@ def writing_to(folder: str) -> "Generator[None]":
     except OSError as exc:
         if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        raise Unavailable(f"The disk of {folder} takes no more: {exc.strerror}.") from exc
+        raise Unavailable(f"The disk of {folder} is full: {exc.strerror}.") from exc
 
 
 class Spool:

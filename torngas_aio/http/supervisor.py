@@ -281,7 +281,7 @@ class Supervisor:
             for slot in self._leaving:
                 slot.kill()
             return
-        logger.info("%s: %d workers finish what they have begun.", why, len(self._slots))
+        logger.info("%s: %d workers finish their requests.", why, len(self._slots))
         self._is_stopping = True
         self._manager.stopping()
         for group in self._groups:  # before the workers are signalled: theirs are then the last copies

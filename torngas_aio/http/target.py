@@ -68,7 +68,7 @@ def checked_line(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLi
     host = headers.get("Host")
     raw_host = None if host is None else host.encode("latin-1", "replace")
     if raw_host is not None and not is_host(raw_host):
-        raise HTTPInputError("The Host field holds no host.")
+        raise HTTPInputError("The Host field is not a valid host.")
     if line.version == "HTTP/1.0":
         headers.pop("Upgrade", None)
         if "Transfer-Encoding" in headers:  # SPEC: RFC 9112 6.1

@@ -169,7 +169,7 @@ def _middleware_hooks(middleware: object, faults: list[str]) -> dict[str, list[H
     if not hooks and len(faults) == before and not isinstance(middleware, RouteAware):
         names = ", ".join(_MIDDLEWARE_NAMES.values())
         faults.append(
-            f"{owner.__module__}.{owner.__qualname__} has no hook, so it is no middleware. Give it one of: {names}."
+            f"{owner.__module__}.{owner.__qualname__} has no hook, so it is not a middleware. Give it one of: {names}."
         )
     return hooks
 
