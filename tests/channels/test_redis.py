@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -189,6 +190,31 @@ async def test_a_line_whose_reader_ends_while_it_subscribes_is_made_again(
         await channels.publish("x", 1)
         assert (await next_of(messages)).data == 1
     await channels.aclose()
+
+
+@pytest.mark.parametrize("name", ["connect", "send_command"])
+async def test_a_transport_that_is_closed_meanwhile_is_an_outage(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """uvloop tells it by a RuntimeError."""
+    real, failed = getattr(AbstractConnection, name), asyncio.Event()
+
+    async def fail_once(self: Any, *args: Any, **options: Any) -> Any:
+        if not failed.is_set() and (name == "connect" or args[0] == "SUBSCRIBE"):
+            failed.set()
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+        return await real(self, *args, **options)
+
+    monkeypatch.setattr(AbstractConnection, name, fail_once)
+    channels = RedisChannels(server.url)
+    with pytest.raises(Unavailable, match="the connection was lost"):
+        await channels.subscribe("x").__aenter__()
+    async with channels.subscribe("x") as messages:
+        await channels.publish("x", 1)
+        assert (await next_of(messages)).data == 1
+    await channels.aclose()
+    assert failed.is_set()
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_a_failover_of_the_sentinels_is_followed() -> None:

@@ -207,7 +207,10 @@ class _Line:
         if self._node is not None:
             client = node_client(self._listener.redis.where, self._node)
             stack.push_async_callback(client.aclose)
-        connection: AbstractConnection = await client.connection_pool.get_connection()
+        try:
+            connection: AbstractConnection = await client.connection_pool.get_connection()
+        except RuntimeError as exc:  # raised by uvloop if its transport was closed meanwhile, as by a failover
+            raise ConnectionError("the connection was lost") from exc
         stack.push_async_callback(client.connection_pool.release, connection)
         stack.push_async_callback(connection.disconnect)
         return connection
@@ -327,7 +330,7 @@ async def _send(connection: AbstractConnection, *words: str) -> None:
         if not connection.is_connected:  # redis-py would reconnect, without the subscriptions
             raise ConnectionError("the connection was lost")
         await connection.send_command(*words, check_health=False)
-    except AttributeError as exc:  # raised by redis-py if its socket was closed meanwhile
+    except (AttributeError, RuntimeError) as exc:  # raised by redis-py and uvloop if the socket was closed meanwhile
         raise ConnectionError("the connection was lost") from exc
 
 
