@@ -1,10 +1,10 @@
-"""Python that Tornado generated from a template, changed where its engine stops short.
+"""Transformations of the Python code that Tornado generates from a template.
 
-    with_await    the functions become coroutine functions when the template awaits
-    in_short      one call in place of the four statements for each value
-    as_parts      what was appended to a list is yielded, so that a page can be streamed
+    with_await    make the functions coroutine functions if the template awaits
+    in_short      one call instead of the four statements for each value
+    as_parts      yield the parts instead of appending them to a list, so that a page can be streamed
 
-Line numbers stay as they are: the debug page finds the template's lines through them.
+Line numbers do not change: the debug page uses them to find the template's lines.
 """
 
 import ast
@@ -17,10 +17,10 @@ _ORIGIN = re.compile(r"  # (?P<name>.+?):(?P<line>\d+)(?: \(via .*\))?$")
 
 
 def with_await(code: str) -> str:
-    """Return *code* with coroutine functions where it awaits; unchanged when it does not.
+    """Return *code* with coroutine functions if it awaits, else unchanged.
 
     Raises:
-        SyntaxError: The template's expressions are no Python.
+        SyntaxError: An expression in the template is not valid Python.
     """
     awaits = (ast.Await, ast.AsyncFor, ast.AsyncWith)
     if "await" not in code and "async" not in code:
@@ -31,12 +31,12 @@ def with_await(code: str) -> str:
 
 
 def as_parts(tree: ast.Module) -> ast.Module:
-    """Return *tree* with `_tt_execute` as a generator of the page's parts; the tree itself is changed."""
+    """Turn `_tt_execute` in *tree* into a generator of the page's parts, in place; return *tree*."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = node.body[2:-1]  # the buffer is made, and joined at the end
+            node.body = node.body[2:-1]  # without creating the buffer and joining it
             node.body = [_Yielding().visit(statement) for statement in node.body]
-            # A page without any part must be a generator too.
+            # Makes the function a generator even if the page has no parts.
             node.body += ast.parse("if False: yield").body
     return ast.fix_missing_locations(tree)
 
@@ -44,8 +44,8 @@ def as_parts(tree: ast.Module) -> ast.Module:
 def in_short(code: str) -> ast.Module:
     """Return the tree of *code* with one call for each value: `_tt_append(_tt_escaped(value))`.
 
-    Values that the template escapes by `xhtml_escape` are passed to `_tt_escaped`, those it does not to `_tt_raw`;
-    others keep their statements.
+    Values escaped by `xhtml_escape` are passed to `_tt_escaped`, unescaped ones to `_tt_raw`; all others keep their
+    statements.
     """
     tree = ast.parse(code)
     _Shortening().visit(tree)
@@ -53,10 +53,10 @@ def in_short(code: str) -> ast.Module:
 
 
 def template_line(code: str, line: int) -> tuple[str, int] | None:
-    """Return template name and line that gave *line* of the generated *code*."""
+    """Return the template name and line from which *line* of the generated *code* was made."""
     lines = code.splitlines()
     for text in reversed(lines[:line]) if 0 < line <= len(lines) else ():
-        # An expression over several lines carries its origin on the last one only, so look on from here.
+        # A preceding line may have the origin: an expression over several lines has it on its last line only.
         found = _ORIGIN.search(text)
         if found:
             return found["name"], int(found["line"])
@@ -64,7 +64,7 @@ def template_line(code: str, line: int) -> tuple[str, int] | None:
 
 
 class _Shortening(ast.NodeTransformer):
-    """Recognizes what Tornado writes for `{{ value }}`: set, convert, escape, append."""
+    """A transformer that replaces Tornado's code for `{{ value }}`: assign, convert, escape, append."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for name in ("body", "orelse", "handlers", "finalbody"):
@@ -107,7 +107,7 @@ _FORMS = (
 
 
 class _Yielding(ast.NodeTransformer):
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # `{% apply %}` keeps a buffer of its own
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # the function of `{% apply %}` keeps its buffer
         return node
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:

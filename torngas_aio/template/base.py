@@ -6,8 +6,8 @@
                                                                              ├── async for part in stream(values)
                                                                              └── generate(**values)   without a loop
 
-A page that came out larger than `offload_bytes` is made in a worker thread from then on, so that it does not
-hold the loop. Values that can be awaited are awaited before the page is made, in every engine.
+If a page was larger than `offload_bytes`, later ones of the template are rendered in a worker thread, so as not to
+block the loop. All engines await awaitable values before rendering.
 """
 
 import math
@@ -38,22 +38,22 @@ __all__ = [
 
 
 DEFAULT_OFFLOAD_BYTES = 256 * 1024
-"""Pages of this size and more leave the loop; on one core of a small server they take 10 ms and more."""
+"""Page size from which templates are rendered in a thread: 10 ms of work or more on one core of a small server."""
 
 STREAM_BYTES = 16 * 1024
-"""Size of one part of a streamed page, more or less."""
+"""Approximate size of one part of a streamed page."""
 
 PageMaker = Callable[[], Awaitable[bytes]]
 
 
 class Template(ABC):
-    """One compiled template; shared by every request, so it holds nothing of theirs.
+    """One compiled template, shared by all requests and therefore without request state.
 
     Attributes:
-        name: As the loader knows it: relative to the template directory, with forward slashes.
-        names: The names that the template may look up, None when that cannot be known before it runs. A
-            superset, so that values that are not asked for need not be made.
-        is_sync: Whether nothing in the template can await: `generate` then gives what `render` gives.
+        name: Path relative to the template directory, with forward slashes.
+        names: All names that the template may look up, so that other values need not be computed; None if they are
+            unknown before it runs.
+        is_sync: Whether the template contains no await; `generate` then returns the same as `render`.
     """
 
     name: str
@@ -64,17 +64,17 @@ class Template(ABC):
 
     @abstractmethod
     def generate(self, **values: Any) -> bytes:
-        """Return the page, made here and now; for code that cannot await.
+        """Return the page, rendered synchronously; for code that cannot await.
 
         Raises:
-            ArgumentError: A value, or something in the template, has to be waited for.
+            ArgumentError: A value, or an expression in the template, must be awaited.
         """
 
     async def render(self, values: Mapping[str, object]) -> bytes:
-        """Return the page as UTF-8; values that can be awaited are awaited first, in their order.
+        """Return the page as UTF-8; awaitable values are awaited first, in order.
 
-        Larger pages are made in a worker thread, in a copy of the caller's context; cancelling the caller
-        waits for the thread. Errors of the template pass as they are.
+        Large pages are rendered in a worker thread, in a copy of the caller's context; a cancelled caller waits for the
+        thread. Exceptions of the template propagate unchanged.
         """
         if has_awaitables(values):
             values = await await_values(values)
@@ -83,9 +83,9 @@ class Template(ABC):
         return page
 
     def begin(self, values: Mapping[str, object]) -> bytes | PageMaker:
-        """Return the page if it can be made at once, without waiting and without holding the loop for long.
+        """Return the page if it can be rendered synchronously without blocking the loop for long.
 
-        Otherwise return a function that makes the page, or what is left of it; call it once and await the result.
+        Otherwise return a function that renders the page, or the rest of it; call it once and await the result.
         """
         if not self.is_sync or self.is_heavy or has_awaitables(values):
             return partial(self.render, values)
@@ -95,16 +95,16 @@ class Template(ABC):
 
     @abstractmethod
     async def render_block(self, name: str, values: Mapping[str, object]) -> bytes:
-        """Return one named block (Mako: block or def) without the page around it.
+        """Return one named block (Mako: block or def) without the rest of the page.
 
         Raises:
             ArgumentError: Neither the template nor one of its parents has such a block.
         """
 
     async def stream(self, values: Mapping[str, object]) -> AsyncIterator[bytes]:
-        """Give the page in parts of about 16 KiB, letting the loop run between them.
+        """Yield the page in parts of about 16 KiB; the loop runs between them.
 
-        Engines that cannot pause make the page first and hand it out in parts.
+        Engines that cannot pause render the whole page first.
         """
         page = await self.render(values)
         for part in parts_of(page):
@@ -112,7 +112,7 @@ class Template(ABC):
 
     @property
     def is_heavy(self) -> bool:
-        """Whether the page is so large that `render` makes it in a worker thread."""
+        """Whether the last page was so large that `render` uses a worker thread."""
         return self._last_bytes >= self.offload_bytes
 
     async def _render(self, values: Mapping[str, object]) -> bytes:
@@ -122,7 +122,7 @@ class Template(ABC):
 
     @abstractmethod
     def _make(self, values: Mapping[str, object]) -> bytes:
-        """Return the page, with no value left to be awaited; may run in a worker thread."""
+        """Return the page, from values without awaitables; may run in a worker thread."""
 
     def _refuse_awaitables(self, values: Mapping[str, object]) -> None:
         if names := awaitable_names(values):
@@ -133,21 +133,21 @@ class Template(ABC):
 
 
 class TemplateLoader(ABC):
-    """Finds, compiles and keeps templates of one directory; compatible with Tornado's `BaseLoader`.
+    """A loader and cache of the compiled templates of one directory; compatible with Tornado's `BaseLoader`.
 
     Attributes:
-        check_seconds: For how long `find` trusts a template without looking at its files; infinite where
-            `filesystem_checks` is off, 0 with DEBUG on.
+        check_seconds: Interval between checks for changed files; infinite if `filesystem_checks` is off, 0 with
+            DEBUG on.
     """
 
     check_seconds: float = 1.0
     _fetched: Mapping[str, tuple[Template, float]] = MappingProxyType({})
-    _due: frozenset[str] = frozenset()  # what `find` has asked `fetch` to look after
+    _due: frozenset[str] = frozenset()  # names that `fetch` must check on disk
 
     def find(self, name: str) -> Template | None:
-        """Return the template *name* if it can be had without touching the disk; None: it is to be fetched.
+        """Return the template *name* from memory; None if the caller must `fetch` it.
 
-        When its time is up, one caller is sent to fetch it; the others go on with what there is meanwhile.
+        After `check_seconds` only one caller gets None; until it has fetched the template, others get the old one.
         """
         kept = self._fetched.get(name)
         if kept is None:
@@ -160,7 +160,7 @@ class TemplateLoader(ABC):
         return None
 
     async def fetch(self, name: str) -> Template:
-        """Return the template *name*, read and compiled in a worker thread where need be; raises as `load`."""
+        """Return the template *name*; if needed, load it in a worker thread. Raises the same as `load`."""
         found = None if name in self._due else self.find(name)
         self._due -= {name}
         if found is None:
@@ -173,19 +173,19 @@ class TemplateLoader(ABC):
 
     @abstractmethod
     def load(self, name: str, parent_path: str | None = None) -> Template:
-        """Return the template *name*, compiled now or before.
+        """Return the template *name*, compiling it if necessary.
 
         Args:
-            name: Relative to the template directory; to *parent_path*'s folder when that is given.
+            name: Path relative to the template directory, or to the folder of *parent_path*.
 
         Raises:
-            TemplateNotFound: No such file, or the name leads out of the template directory.
-            TemplateSyntaxError: The file does not parse; file and line are in it.
+            TemplateNotFound: There is no such file, or the name leads out of the template directory.
+            TemplateSyntaxError: The file does not parse; the message names file and line.
         """
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget every compiled template."""
+        """Remove all compiled templates from memory."""
 
 
 def parts_of(page: bytes) -> Iterator[bytes]:
@@ -196,10 +196,10 @@ def parts_of(page: bytes) -> Iterator[bytes]:
 
 
 def take_offload_bytes(options: dict[str, object]) -> int:
-    """Take `offload_bytes` out of a loader's *options*.
+    """Remove `offload_bytes` from a loader's *options* and return it.
 
     Raises:
-        ConfigError: It is not a size.
+        ConfigError: The value is not a size in bytes.
     """
     size = options.pop("offload_bytes", DEFAULT_OFFLOAD_BYTES)
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
@@ -212,7 +212,7 @@ def take_offload_bytes(options: dict[str, object]) -> int:
 
 
 def adapted(loader: object) -> TemplateLoader:
-    """Return *loader* itself if it keeps our contract, else a loader that does and asks it."""
+    """Return *loader* itself if it is a `TemplateLoader`, else an adapter for it."""
     return loader if isinstance(loader, TemplateLoader) else _ForeignLoader(loader)
 
 
@@ -251,14 +251,14 @@ SHARED = frozenset(
         "offload_bytes",
     }
 )  # fmt: skip
-"""What the TEMPLATE_CONFIG of torngas 1.8 holds whatever the engine; each engine takes its own part of it."""
+"""Options that TEMPLATE_CONFIG of torngas 1.8 has for any engine; each engine uses some of them."""
 
 
 def refuse_unknown(options: Mapping[str, object], known: Iterable[str], engine: str) -> None:
-    """Raise when *options* holds a key that neither *engine* nor the shared part of TEMPLATE_CONFIG knows.
+    """Raise if *options* contains keys that are neither in *known* nor in SHARED.
 
     Raises:
-        ConfigError: All such keys, each with the nearest known one.
+        ConfigError: Lists all such keys, each with the most similar known one.
     """
     allowed = SHARED | frozenset(known)
     faults: list[str] = []
@@ -273,15 +273,15 @@ _TORNADO = "torngas_aio.template.tornado_loader.TornadoTemplateLoader"
 
 
 def create_loader(config: Mapping[str, object], template_path: str, *, debug: bool = False) -> TemplateLoader:
-    """Return the loader that *config* (TEMPLATE_CONFIG) asks for, on *template_path*.
+    """Return the loader configured by *config* (TEMPLATE_CONFIG) for *template_path*.
 
     Args:
-        config: `template_engine` is the dotted path of a loader class, `template.jinja2_loader...` for short,
-            or None for Tornado's; every other key is an option of the engine.
-        debug: Look for changed files whatever `filesystem_checks` says.
+        config: `template_engine` is the dotted path of a loader class, in short `template.jinja2_loader...`, or None
+            for Tornado's; every other key is an option of the engine.
+        debug: Check for changed files regardless of `filesystem_checks`.
 
     Raises:
-        ConfigError: No such engine, its library is not installed, or it does not know an option.
+        ConfigError: The engine does not exist, its library is not installed, or an option is unknown.
     """
     options = dict(config)
     path = options.pop("template_engine", None) or _TORNADO
@@ -299,7 +299,7 @@ def create_loader(config: Mapping[str, object], template_path: str, *, debug: bo
 
 
 def _engine(path: str) -> object:
-    # The document and the settings of torngas 1.8 write the path with and without the package's name.
+    # torngas 1.8 allows the path with and without the package name.
     full = f"torngas_aio.{path}" if path.startswith("template.") else path
     try:
         return import_object(full)

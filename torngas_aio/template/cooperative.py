@@ -1,8 +1,8 @@
-"""Templates whose functions give a page part by part, so that the loop can run in between.
+"""Templates that yield a page in parts, so that the loop can run in between.
 
-short page    one slice, made at once
-long page     slices, the loop runs after every few milliseconds
-long page with one part that takes long    a worker thread, the next time
+short page    one slice, rendered synchronously
+long page     slices; the loop runs every few milliseconds
+long page with a slow slice    rendered in a worker thread the next time
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from torngas_aio.template.values import await_values, has_awaitables, run_withou
 __all__ = ["SLICE_PARTS", "CooperativeTemplate"]
 
 SLICE_PARTS = 512
-"""Parts that are made in one go: less than a millisecond of work, unless one of them takes long by itself."""
+"""Number of parts in a slice: usually less than a millisecond of work."""
 
 HOLD_SECONDS = 0.002
-"""After this long the loop may run."""
+"""Time after which rendering yields to the loop."""
 
 LONG_SLICE_SECONDS = 0.025
-"""A slice that takes longer holds a part that cannot be cut; such pages are better made in a thread."""
+"""A slice that takes longer contains a slow part that cannot be split; such pages are rendered in a thread."""
 
 
 class CooperativeTemplate(base.Template):
-    """A template that gives its parts one by one."""
+    """A template that is rendered in parts."""
 
     _is_long = False
     _longest_slice = 0.0
 
     @abstractmethod
     def _parts(self, values: Mapping[str, object]) -> Any:
-        """Return an iterator of the page's parts, all text or all bytes; an asynchronous one unless `is_sync`."""
+        """Return an iterator of the page's parts, all str or all bytes; an asynchronous one unless `is_sync`."""
 
     def _reraise(self) -> NoReturn:
-        """Raise the exception that is being handled, on the template's own lines where the engine knows a way."""
+        """Re-raise the current exception, with template lines in the traceback if the engine supports it."""
         raise  # noqa: PLE0704 - called from `except`
 
     @property
@@ -70,7 +70,7 @@ class CooperativeTemplate(base.Template):
         return page
 
     async def stream(self, values: Mapping[str, object]) -> AsyncIterator[bytes]:
-        """Give the page in parts of about 16 KiB, as it is made."""
+        """Yield the page in parts of about 16 KiB while it is rendered."""
         batch: list[str | bytes] = []
         size = 0
         try:
@@ -99,7 +99,7 @@ class CooperativeTemplate(base.Template):
             self._reraise()
 
     async def _make_in_slices(self, parts: Iterator[str | bytes], first: bytes | None = None) -> bytes:
-        """Join *first*, where that much was made before, and *parts*; the loop runs in between."""
+        """Return *first*, the beginning of the page if already rendered, and *parts* joined; yield to the loop."""
         made: list[bytes] = [] if first is None else [first]
         begun = time.monotonic()
         longest, since = 0.0 if first is None else self._longest_slice, begun
@@ -129,8 +129,8 @@ class CooperativeTemplate(base.Template):
 def _slices(parts: Iterable[str | bytes]) -> Iterator[bytes]:
     """Join *parts* a slice at a time.
 
-    PERF: escaped values are objects that the garbage collector looks after: hundreds of thousands of them at once
-    hold the loop for 30 ms when it does (benchmarks/templates.py).
+    PERF: escaped values are tracked by the garbage collector: with hundreds of thousands of them it blocks the loop
+    for 30 ms (benchmarks/templates.py).
     """
     parts = iter(parts)
     while piece := list(islice(parts, SLICE_PARTS)):

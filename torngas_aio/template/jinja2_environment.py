@@ -1,4 +1,4 @@
-"""The Jinja2 environment that TEMPLATE_CONFIG asks for."""
+"""The Jinja2 environment configured by TEMPLATE_CONFIG."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ ENGINE_OPTIONS = (
     "comment_end_string", "line_statement_prefix", "line_comment_prefix", "trim_blocks", "lstrip_blocks",
     "newline_sequence", "keep_trailing_newline", "extensions", "optimized", "undefined", "finalize", "autoescape",
 )  # fmt: skip
-"""Handed to `jinja2.Environment` as they are."""
+"""Options passed to `jinja2.Environment` unchanged."""
 
 OUR_OPTIONS = ("auto_reload", "bytecode_cache", "enable_async", "filters", "globals", "loader", "policies", "tests")
 
@@ -31,17 +31,17 @@ _DICT_ATTRIBUTES = frozenset(dir(dict))
 
 
 def make_environment(files: jinja2.BaseLoader, options: Mapping[str, Any]) -> jinja2.Environment:
-    """Return the environment; nothing is read or written, as this is called in the loop.
+    """Return the environment, without file access, since this runs in the loop.
 
     Raises:
-        ConfigError: A dotted path among the options leads to nothing.
+        ConfigError: A dotted path among the options cannot be imported.
     """
     given = _engine_options(options)
     is_async = bool(options.get("enable_async", False))
     made = (_Environment if is_async else _SyncEnvironment)(
         loader=files,
-        auto_reload=not isinstance(files, WatchedFiles),  # a loader of the project's own says itself what is stale
-        cache_size=0 if options.get("cache_size") == 0 else -1,  # bounded by the loader, which clears it as a whole
+        auto_reload=not isinstance(files, WatchedFiles),  # a project's loader reports changes itself
+        cache_size=0 if options.get("cache_size") == 0 else -1,  # the loader bounds it and clears it as a whole
         enable_async=is_async,
         bytecode_cache=resolve_object("bytecode_cache", options.get("bytecode_cache")),
         **given,
@@ -63,25 +63,25 @@ def _same(value: T) -> T:
 
 
 def keep_bytecode(environment: jinja2.Environment, options: Mapping[str, Any]) -> None:
-    """Keep compiled templates in `cache_directory`, unless the options name another bytecode cache; called in a thread.
+    """Store bytecode in `cache_directory`, unless the options name another bytecode cache; call in a thread.
 
     Raises:
-        ConfigError: Others may write to the directory.
+        ConfigError: Other users may write to the directory.
     """
     directory = None if environment.bytecode_cache else private_directory(options.get("cache_directory"))
     if directory is not None:
-        # Jinja2 compares the source's checksum only. Code that was made with other options, such as no autoescape,
-        # must not be used.
+        # The file name contains a hash of the options: Jinja2 compares only the source's checksum, and would use code
+        # compiled with other options, such as without autoescape.
         made_with = f"{environment.is_async} {sorted(_engine_options(options).items())!r}"
         mark = hashlib.sha256(made_with.encode()).hexdigest()[:16]
         environment.bytecode_cache = jinja2.FileSystemBytecodeCache(directory, f"{mark}_%s.cache")
 
 
 def resolve_object(option: str, value: object) -> Any:
-    """Return the object that an option means: *value* itself, or what its dotted path names.
+    """Return *value* itself, or the object at a dotted path.
 
     Raises:
-        ConfigError: The path names nothing.
+        ConfigError: The path cannot be imported.
     """
     if not isinstance(value, str):
         return value
@@ -94,10 +94,10 @@ def resolve_object(option: str, value: object) -> Any:
 
 
 class WatchedFiles(jinja2.FileSystemLoader):
-    """Reads templates, and notes the state of each file just before.
+    """A file loader that records the state of each file before reading it.
 
     Attributes:
-        seen: By template name; to be cleared together with the environment's cache.
+        seen: File states by template name; cleared together with the environment's cache.
     """
 
     def __init__(self, root: Path, *, is_checking: bool) -> None:
@@ -115,13 +115,13 @@ class WatchedFiles(jinja2.FileSystemLoader):
 
 
 def _always() -> bool:
-    return True  # whether a file has changed is asked of `seen`, in a worker thread
+    return True  # changes are detected through `seen`, in a worker thread
 
 
 class _Environment(jinja2.Environment):
     def getattr(self, obj: Any, attribute: str) -> Any:
-        # PERF: `row.name` of a dict without the AttributeError on the way: 50 instead of 91 us for a page of 20 dicts
-        # (benchmarks/templates.py). What follows is what Jinja2 does, called from here it would cost another frame.
+        # PERF: `row.name` of a dict skips the AttributeError: 50 instead of 91 us for a page of 20 dicts
+        # (benchmarks/templates.py). The rest is a copy of Jinja2's method, since `super()` would cost another frame.
         if class_of(obj) is not dict or attribute in _DICT_ATTRIBUTES:
             try:
                 return getattr(obj, attribute)

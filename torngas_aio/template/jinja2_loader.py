@@ -1,6 +1,6 @@
 """Jinja2 as a template engine.
 
-    file ─► jinja2.Environment (compiles, keeps) ─► generator of parts ─► a page, in slices or as a stream
+    file ─► jinja2.Environment (compiles, caches) ─► generator of parts ─► a page, in slices or as a stream
 
 Templates are synchronous; with `enable_async` calls, filters and loops in them may await.
 """
@@ -37,7 +37,7 @@ class Jinja2Template(CooperativeTemplate):
     """A compiled Jinja2 template.
 
     Attributes:
-        parts: The names of all templates that it names outright, its own included.
+        parts: The names of all templates that it references by constant name, including its own.
     """
 
     def __init__(self, loader: "Jinja2TemplateLoader", name: str) -> None:
@@ -47,11 +47,11 @@ class Jinja2Template(CooperativeTemplate):
         self.parts = composition.parts
         self.is_sync = not loader.environment.is_async
         self.offload_bytes = loader.offload_bytes
-        if loader.is_compiling_always:  # work for a thread
+        if loader.is_compiling_always:  # compilation needs a thread
             self.offload_bytes, self._longest_slice = 0, math.inf
         self._environment = loader.environment
         self._lineage = composition.lineage
-        # All that is named outright is read here, in the thread that loads, rather than while a page is made.
+        # Referenced templates are compiled here, in the loading thread, and not while a page is rendered.
         for part in self.parts:
             self._environment.get_template(part)
         self._compiled = self._environment.get_template(name)
@@ -67,7 +67,7 @@ class Jinja2Template(CooperativeTemplate):
         self._environment.handle_exception()
 
     def _block(self, name: str, values: Mapping[str, object]) -> Any:
-        """Return the parts of the block in its most derived form, with its parents' forms for `super()`."""
+        """Return the parts of the most derived version of the block; `super()` finds those of the parents."""
         context = self._compiled.new_context(dict(values))
         for parent in self._lineage[1:]:
             for key, block in self._environment.get_template(parent).blocks.items():
@@ -79,19 +79,19 @@ class Jinja2Template(CooperativeTemplate):
 
 
 class Jinja2TemplateLoader(base.TemplateLoader):
-    """Loads Jinja2 templates from one directory.
+    """A loader of Jinja2 templates from one directory.
 
     Args:
         template_path: The template directory.
         autoescape: True, False, or a function of the template's name.
-        filesystem_checks: Look at each load whether the files have changed; `auto_reload` is the same.
-        cache_size: Compiled templates held in memory; -1: all of them, 0: none.
-        cache_directory: Where bytecode is kept between starts; None: nowhere.
-        filters, tests: Functions to add by name, each itself or its dotted path.
-        globals: Values that every template sees.
-        enable_async: True: calls, filters and loops in templates may await; a page takes about 1.4 times as long.
-        offload_bytes: Pages that came out this large are made in a worker thread.
-        options: Whatever else `jinja2.Environment` takes.
+        filesystem_checks: Check at each load whether files have changed; `auto_reload` is a synonym.
+        cache_size: Maximum number of compiled templates in memory; -1: unlimited, 0: none.
+        cache_directory: Directory for bytecode, which persists between starts; None: none.
+        filters, tests: Functions to add, by name; each a function or its dotted path.
+        globals: Values available in all templates.
+        enable_async: Allow calls, filters and loops in templates to await; pages take about 1.4 times as long.
+        offload_bytes: Page size in bytes from which a template is rendered in a worker thread.
+        options: Other options of `jinja2.Environment`.
     """
 
     def __init__(self, template_path: str, **options: Any) -> None:
@@ -126,13 +126,13 @@ class Jinja2TemplateLoader(base.TemplateLoader):
                 self.environment.cache.clear()
 
     def parse(self, name: str) -> nodes.Template:
-        """Return the tree of the template *name*."""
+        """Return the syntax tree of the template *name*."""
         assert self.environment.loader is not None
         source, filename, _ = self.environment.loader.get_source(self.environment, name)
         return self.environment.parse(source, name, filename)
 
     def _has_changed(self, template: Jinja2Template) -> bool:
-        """Return whether a file of *template* has changed; any file, where its parts are chosen at run time."""
+        """Return whether a file of *template* has changed; with references computed at run time, any loaded file."""
         seen = dict(self._files.seen)
         parts = seen if template.names is None else template.parts
         return any(seen[part].has_changed() for part in parts if part in seen)
@@ -156,12 +156,12 @@ class Jinja2TemplateLoader(base.TemplateLoader):
 
 @dataclass(frozen=True, slots=True)
 class _Composition:
-    """What a template consists of, read from its syntax tree and those of all templates that it names.
+    """The composition of a template, from its syntax tree and those of all templates that it references.
 
     Attributes:
-        names: Every name that they look up; None when a part is chosen at run time.
-        parts: The names of the templates, its own included.
-        lineage: Its name and those of its parents, as far as they are written out.
+        names: All names that they look up; None if a reference is computed at run time.
+        parts: The names of the templates, including its own.
+        lineage: Its name and those of its parents, up to a parent computed at run time.
     """
 
     names: frozenset[str] | None
@@ -172,7 +172,7 @@ class _Composition:
 def _read_composition(name: str, parse: Callable[[str], nodes.Template]) -> _Composition:
     names: set[str] = set()
     parents: dict[str, str] = {}
-    always_extends: set[str] = set()  # those whose `extends` stands in no condition
+    always_extends: set[str] = set()  # templates whose `extends` is unconditional
     parts: dict[str, None] = {}
     waiting: list[str | None] = [name]
     is_dynamic = False
@@ -202,7 +202,7 @@ _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 
 def _target_of(node: Any) -> str | None:
-    """Return the template that *node* names; None for one that is chosen at run time or may be missing."""
+    """Return the template that *node* references; None if it is computed at run time or may be missing."""
     target = node.template
     is_fixed = isinstance(target, nodes.Const) and not getattr(node, "ignore_missing", False)
     return target.value if is_fixed and isinstance(target.value, str) else None
@@ -210,6 +210,6 @@ def _target_of(node: Any) -> str | None:
 
 def _looked_up_names(tree: nodes.Template) -> Iterator[str]:
     yield from (node.name for node in tree.find_all(nodes.Name))
-    # Extensions look names up at run time: `{% trans %}` asks for these through the context.
+    # Extensions look up names at run time: `{% trans %}` uses these.
     if next(tree.find_all((nodes.ExtensionAttribute, nodes.ImportedName)), None) is not None:
         yield from ("gettext", "ngettext", "pgettext")

@@ -1,6 +1,6 @@
-"""The directory in which compiled templates are kept between two starts.
+"""Template names, file states, and the directory of compiled templates, which persists between starts.
 
-What lies in it is run as code, so no other user may write there.
+Files in that directory are executed as code, so no other user may have write access.
 """
 
 import logging
@@ -16,11 +16,11 @@ __all__ = ["FileWatch", "not_found", "private_directory", "safe_name"]
 
 
 def safe_name(name: str, parent: str | None = None) -> str:
-    """Return *name* in the form a loader keeps it under, relative to *parent*'s folder when given.
+    """Return *name* normalized, relative to the folder of *parent* if given.
 
     Raises:
-        TemplateNotFound: The name is absolute, leads out of the template directory, or holds a backslash, a
-            drive or a NUL.
+        TemplateNotFound: The name is absolute, leads out of the template directory, or contains a backslash, a drive
+            or a NUL.
     """
     if not name or "\\" in name or "\0" in name or name.startswith("/") or name[1:2] == ":":
         raise TemplateNotFound(_REFUSED.format(name=name))
@@ -34,17 +34,17 @@ def safe_name(name: str, parent: str | None = None) -> str:
 _REFUSED = "Template name {name!r}: write a path below the template directory, such as 'user/login.html'."
 
 
-def not_found(name: str, root: object, asked: str) -> TemplateNotFound:
-    """Return the error for *name*, missing below *root*, that *asked* for: itself where it was to be rendered."""
-    by = "" if name == asked else f"; {asked!r} extends, includes or imports it"
+def not_found(name: str, root: object, referrer: str) -> TemplateNotFound:
+    """Return the error for *name*, missing below *root*; *referrer* is the template that references it, or itself."""
+    by = "" if name == referrer else f"; {referrer!r} extends, includes or imports it"
     return TemplateNotFound(f"No template {name!r} in {root}{by}.")
 
 
 class FileWatch:
-    """The state of some files at one moment.
+    """The recorded state of some files.
 
     Args:
-        paths: The template's own file, those it extends and those it includes.
+        paths: The template's file and those that it extends or includes.
     """
 
     __slots__ = ("_seen",)
@@ -58,7 +58,7 @@ class FileWatch:
         return both
 
     def has_changed(self) -> bool:
-        """Whether any of the files was changed, replaced or removed since."""
+        """Return whether any of the files was changed, replaced or removed since."""
         return any(_stamp(path) != stamp for path, stamp in self._seen)
 
 
@@ -74,17 +74,17 @@ logger = logging.getLogger("torngas_aio.template")
 
 
 def private_directory(path: str | None) -> str | None:
-    """Return *path*, made if need be and for the owner alone; None when nothing can be kept there.
+    """Return *path*, created with mode 0700 if missing; None if it is empty or cannot be created.
 
     Raises:
-        ConfigError: It belongs to another user, or others may write to it.
+        ConfigError: The directory belongs to another user, or others may write to it.
     """
     if not path:
         return None
     where = Path(path).absolute()
     try:
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:  # a read-only file system is no reason not to serve
+    except OSError as exc:  # such as a read-only file system: serve without the directory
         logger.warning(
             "TEMPLATE_CONFIG['cache_directory'] = %r cannot be used (%s); templates stay in memory.", path, exc
         )

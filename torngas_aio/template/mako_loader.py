@@ -1,12 +1,12 @@
 """Mako as a template engine.
 
-    file ─► mako.lookup.TemplateLookup (compiles, keeps, checks) ─► render function ─► buffer
+    file ─► mako.lookup.TemplateLookup (compiles, caches, checks) ─► render function ─► buffer
 
-Mako's functions cannot pause, so a streamed page is made whole, in a worker thread, and handed out in parts. A
-template that calls `awaited(...)` is made in a thread, too: there the call can wait for the loop.
+Mako's functions cannot pause, so a streamed page is first rendered completely, in a worker thread. A template that
+calls `awaited(...)` is rendered in a thread too, where the call can wait for the loop.
 """
 
-# Mako has no types at all:
+# Mako has no type annotations:
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -45,12 +45,12 @@ _ENGINE_OPTIONS = tuple(
 class MakoTemplate(base.Template):
     """A compiled Mako template.
 
-    Its `names` are not known: `<%include>` and `<%inherit>` may choose their file when the page is made.
+    Its `names` are unknown: `<%include>` and `<%inherit>` may compute their file at run time.
 
     Attributes:
-        compiled: Mako's own template.
-        lineage: The template and its parents, as far as `<%inherit>` names them outright.
-        parts: Names of the files that it needs; None when some are chosen when the page is made.
+        compiled: Mako's template object.
+        lineage: The template and its parents, as far as `<%inherit>` names them by a constant.
+        parts: Names of the files that it needs; None if some are computed at run time.
     """
 
     def __init__(self, name: str, lookup: "_WatchedLookup", offload_bytes: int) -> None:
@@ -95,7 +95,7 @@ class MakoTemplate(base.Template):
         return _bytes(self.compiled.render_unicode(**values))
 
     def _read_parts(self, lookup: "_WatchedLookup") -> frozenset[str] | None:
-        """Have whatever the template names outright compiled now, in the thread that loads."""
+        """Compile all templates referenced by constant names, in the loading thread; return their names."""
         is_dynamic = False
         parts: set[str] = set()
         waiting = [self.compiled]
@@ -117,17 +117,18 @@ class MakoTemplate(base.Template):
 
 
 class MakoTemplateLoader(base.TemplateLoader):
-    """Loads Mako templates from one directory.
+    """A loader of Mako templates from one directory.
 
     Args:
         template_path: The template directory.
-        autoescape: True: every `${...}` passes the `h` filter; `| n` turns it off for one expression.
-        filesystem_checks: Look at each load whether the files have changed.
-        collection_size: Compiled templates held in memory; -1: all of them.
-        cache_directory: Where compiled modules are kept between starts; None: nowhere. `module_directory` is the same.
-        format_exceptions: Give Mako's own error page instead of raising. It shows source: never in production.
-        offload_bytes: Pages that came out this large are made in a worker thread.
-        options: Whatever else `mako.lookup.TemplateLookup` takes.
+        autoescape: Apply the `h` filter to every `${...}`; `| n` turns it off for one expression.
+        filesystem_checks: Check at each load whether files have changed.
+        collection_size: Maximum number of compiled templates in memory; -1: unlimited.
+        cache_directory: Directory for compiled modules, which persists between starts; None: none. `module_directory`
+            is a synonym.
+        format_exceptions: Return Mako's error page instead of raising. It shows source code: never use in production.
+        offload_bytes: Page size in bytes from which a template is rendered in a worker thread.
+        options: Other options of `mako.lookup.TemplateLookup`.
     """
 
     def __init__(self, template_path: str, **options: Any) -> None:
@@ -163,7 +164,7 @@ class MakoTemplateLoader(base.TemplateLoader):
 
     def _compile(self, name: str) -> MakoTemplate:
         try:
-            return MakoTemplate(name, self._made_lookup(), self.offload_bytes)
+            return MakoTemplate(name, self._get_lookup(), self.offload_bytes)
         except TemplateLookupException as exc:
             raise not_found(_uri_in(exc) or name, self.root, name) from exc
         except (SyntaxException, CompileException) as exc:
@@ -171,8 +172,8 @@ class MakoTemplateLoader(base.TemplateLoader):
             text = "".join((exc.source or "").splitlines()[exc.lineno - 1 : exc.lineno])
             raise TemplateSyntaxError(message, exc.filename, exc.lineno, text) from exc
 
-    def _made_lookup(self) -> "_WatchedLookup":
-        # Made at the first load, which runs in a worker thread: it looks at the cache directory.
+    def _get_lookup(self) -> "_WatchedLookup":
+        # Created at the first load, in a worker thread, since it accesses the cache directory.
         if self._lookup is None:
             self._lookup = _WatchedLookup(
                 directories=[str(self.root)],
@@ -190,12 +191,12 @@ class MakoTemplateLoader(base.TemplateLoader):
 
 
 def _calls_awaited(template: Any) -> bool:
-    """Whether a function of the compiled *template* looks `awaited` up."""
+    """Return whether a function of the compiled *template* looks up `awaited`."""
     return any("awaited" in f.__code__.co_consts for f in vars(template.module).values() if inspect.isfunction(f))
 
 
 def _awaited(value: object) -> object:
-    """Return what awaiting *value* gives; for a template, which runs in a worker thread then."""
+    """Await *value* in the loop and return its result; for templates, which then run in a worker thread."""
     return run_in_loop(_await(value))
 
 
@@ -204,27 +205,27 @@ async def _await(value: Any) -> Any:
 
 
 class _JoiningBuffer:
-    """Takes what a template writes, joined a slice at a time; see `cooperative._slices` for what that spares."""
+    """An output buffer that joins its parts a slice at a time, for the reason given in `cooperative._slices`."""
 
     def __init__(self) -> None:
         self._whole: list[bytes] = []
         self._parts: list[str] = []
 
     def write(self, text: str) -> None:
-        """Take the next part of the page."""
+        """Append *text* to the page."""
         self._parts.append(text)
         if len(self._parts) >= SLICE_PARTS:
             self._whole.append("".join(self._parts).encode())
             self._parts.clear()
-            time.sleep(0)  # lets the loop's thread have the interpreter at once, not after its switch interval
+            time.sleep(0)  # releases the GIL to the loop's thread at once, not after the switch interval
 
     def page(self) -> bytes:
-        """Return all that was written."""
+        """Return the whole page."""
         return b"".join([*self._whole, "".join(self._parts).encode()])
 
 
 class _WatchedLookup(TemplateLookup):  # type: ignore[misc]  # Mako is untyped
-    """Remembers in what state each file was just before it was read."""
+    """A lookup that records the state of each file before reading it."""
 
     is_checking = False
 
@@ -239,7 +240,7 @@ class _WatchedLookup(TemplateLookup):  # type: ignore[misc]  # Mako is untyped
 
 
 def _references(template: Any) -> Iterator[tuple[type, str]]:
-    """The tags of *template* that name files, with what they name."""
+    """Yield the tags of *template* that reference files, with their `file` attribute."""
     waiting = [Lexer(template.source, template.filename, input_encoding="utf-8").parse()]
     while waiting:
         node = waiting.pop()

@@ -1,11 +1,11 @@
-"""Where in a template an error happened: its file and line, not those of the Python made from it; and who rendered it.
+"""The template file and line of an error, in place of those of the generated Python; and the calls that rendered it.
 
     Tornado   every generated line ends in a comment with template and line
-    Mako      its modules carry a table of lines
-    Jinja2    has put the template's own lines into the traceback already
+    Mako      its modules contain a table of lines
+    Jinja2    rewrites tracebacks to the template's lines itself
 
-A page that is made after its handler has returned fails without the handler's line in the traceback: `callers` is
-asked when the page is ordered, `add_callers` when it fails.
+If a page is rendered after its handler has returned, the traceback lacks the handler's lines. So `callers` records them
+when the rendering is requested, and `add_callers` adds them when it fails.
 """
 
 import linecache
@@ -43,13 +43,13 @@ class TemplatePlace:
 
     @property
     def source(self) -> list[str]:
-        """The file's lines, empty when it cannot be read any more."""
+        """The file's lines; empty if it can no longer be read."""
         linecache.checkcache(str(self.path))
         return linecache.getlines(str(self.path))
 
 
 def place_of_frame(frame: FrameType, line: int) -> TemplatePlace | None:
-    """Return the template line behind *line* of *frame*, None when the frame is no template's."""
+    """Return the template line for *line* of *frame*; None if the frame does not belong to a template."""
     names = frame.f_globals
     if "__jinja_exception__" in names:
         return TemplatePlace("Jinja2", Path(frame.f_code.co_filename), line)
@@ -61,7 +61,7 @@ def place_of_frame(frame: FrameType, line: int) -> TemplatePlace | None:
 
 
 def callers(frame: FrameType | None) -> Callers:
-    """Return the project's calls that led to *frame*, up to the one that torngas_aio made."""
+    """Return the project's calls that led to *frame*, up to the call by torngas_aio."""
     found: Callers = []
     while frame is not None and len(found) < _MAX_CALLERS and not frame.f_code.co_filename.startswith(_PACKAGE):
         found.append((frame.f_code, frame.f_lineno))
@@ -70,7 +70,7 @@ def callers(frame: FrameType | None) -> Callers:
 
 
 def add_callers(error: BaseException, found: Callers) -> None:
-    """Note on *error*, for tracebacks and the debug page, from which lines the template was rendered."""
+    """Add a note to *error* with the lines that rendered the template, for tracebacks and the debug page."""
     lines = ["The template was rendered from:"]
     for code, number in reversed(found):
         lines.append(f'  File "{code.co_filename}", line {number}, in {code.co_name}')

@@ -1,9 +1,9 @@
-"""Tornado's own template engine.
+"""Tornado's template engine.
 
-    file ─► tornado.template (parses, generates Python) ─► one function ─► called with its values as globals
+    file ─► tornado.template (parses, generates Python) ─► one function ─► called with the values as globals
 
-`{{ await something() }}` is understood: such a template becomes a coroutine function. Objects that know
-their own HTML (`__html__`), such as the one `xsrf_form_html()` gives, are not escaped again.
+A template with `{{ await something() }}` becomes a coroutine function. Objects with an `__html__` method, such as the
+result of `xsrf_form_html()`, are not escaped again.
 """
 
 import ast
@@ -33,7 +33,7 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
     """A compiled template of Tornado's language.
 
     Raises:
-        TemplateSyntaxError: When it is made: the source does not parse.
+        TemplateSyntaxError: The source does not parse.
     """
 
     def __init__(self, source: bytes, name: str, loader: "TornadoTemplateLoader") -> None:
@@ -46,11 +46,11 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         except RecursionError as exc:
             raise TemplateSyntaxError("it extends or includes itself", str(loader.path_of(name)), 1) from exc
         except SyntaxError as exc:
-            if isinstance(exc, TemplateSyntaxError):  # a parent's or an included file's
+            if isinstance(exc, TemplateSyntaxError):  # from a parent or an included file
                 raise
             where, line = template_line(self.code, exc.lineno or 0) or (name, 0)
             raise TemplateSyntaxError(exc.msg, str(loader.path_of(where)), line, exc.text) from exc
-        # PERF: one call for each value, 84 instead of 103 us for a page of 20 rows (benchmarks/templates.py).
+        # PERF: one call for each value: 84 instead of 103 us for a page of 20 rows (benchmarks/templates.py).
         self._is_short = "xhtml_escape" not in loader.namespace
         self._execute = self._compile(self.code)
         self.names = _names_in(self._execute)
@@ -69,7 +69,7 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         return self._call(self._execute, values)
 
     def _call(self, code: CodeType, values: Mapping[str, object], source: object = None) -> Any:
-        # PERF: a function made from the compiled body, not the whole module run again for each page.
+        # PERF: creates a function from the compiled body instead of running the whole module for each page.
         names = {**self._base, **values}
         if source is not None:
             names["__loader__"] = source
@@ -108,7 +108,7 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
             "_tt_escaped": _escaped,
             "_tt_raw": _raw,
             "_tt_string_types": (str, bytes),
-            # Modules in C, such as `datetime.strftime`, import what they need through the caller's globals.
+            # C code such as `datetime.strftime` imports modules through the caller's globals.
             "__builtins__": vars(builtins),
             "__name__": self.name.replace(".", "_"),
             "_tt_path_of": loader.path_of,
@@ -119,7 +119,7 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
 
 
 class _Source:
-    """The `__loader__` of a compiled template, by which `linecache` finds its generated lines."""
+    """The `__loader__` of a compiled template, from which `linecache` gets the generated lines."""
 
     __slots__ = ("_code",)
 
@@ -132,15 +132,15 @@ class _Source:
 
 
 class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
-    """Loads templates of Tornado's language from one directory.
+    """A loader of templates in Tornado's language from one directory.
 
     Args:
         template_path: The template directory.
         autoescape: True: `xhtml_escape`; False or None: no escaping; or the name of a function.
-        filesystem_checks: Look at each load whether the files have changed.
-        whitespace: `all`, `single` or `oneline`; by file type when not given.
-        namespace: Names that every template may use, beside the handler's.
-        offload_bytes: Pages that came out this large are made in a worker thread.
+        filesystem_checks: Check at each load whether files have changed.
+        whitespace: `all`, `single` or `oneline`; default: by file type.
+        namespace: Names available in all templates, besides the handler's.
+        offload_bytes: Page size in bytes from which a template is rendered in a worker thread.
     """
 
     def __init__(self, template_path: str, **options: Any) -> None:
@@ -149,11 +149,11 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
         self._is_checking = bool(options.get("filesystem_checks", False))
         self._watches: dict[str, FileWatch] = {}
         self._open: list[set[str]] = []
-        self._asking: str | None = None  # the template that names the one that is loaded
+        self._referrer: str | None = None  # the template that references the one being loaded
         autoescape = options.get("autoescape", True)
         if isinstance(autoescape, bool):
             autoescape = "xhtml_escape" if autoescape else None
-        self.root = template_path  # not made absolute: that asks the disk, and loaders are made in the loop
+        self.root = template_path  # not made absolute: that accesses the disk, and loaders are created in the loop
         template.BaseLoader.__init__(
             self,
             autoescape=autoescape,
@@ -168,7 +168,7 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
                 self.reset()
             for names in self._open:
                 names.add(name)
-            self._asking = parent_path
+            self._referrer = parent_path
             return cast("TornadoTemplate", super().load(name))
 
     def reset(self) -> None:
@@ -178,7 +178,7 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
             self._watches = {}
 
     def path_of(self, name: str) -> Path:
-        """Return the file that *name* stands for."""
+        """Return the file of the template *name*."""
         return Path(self.root, name)
 
     def resolve_path(self, name: str, parent_path: str | None = None) -> str:
@@ -191,8 +191,8 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
             try:
                 source = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
-                raise not_found(name, self.root, self._asking or name) from exc
-            watch_from = FileWatch([path])  # taken before compiling: a change meanwhile must be seen
+                raise not_found(name, self.root, self._referrer or name) from exc
+            watch_from = FileWatch([path])  # before compiling, so that a change during it is detected
             made = TornadoTemplate(source, name, self)
         finally:
             names = self._open.pop()
@@ -203,7 +203,7 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
 
 
 class _Safe(bytes):
-    """UTF-8 of something that is HTML already."""
+    """HTML in UTF-8, which must not be escaped again."""
 
 
 def _utf8(value: str | bytes | None) -> bytes | None:
@@ -213,19 +213,19 @@ def _utf8(value: str | bytes | None) -> bytes | None:
 
 
 def _escape(value: str | bytes) -> str | bytes:
-    """Escape for HTML text and attributes; leave alone what is HTML already."""
+    """Escape *value* for HTML text and attributes, unless it is HTML already."""
     if isinstance(value, _Safe):
         return value
     return str(markup_escape(escape.to_unicode(value)))
 
 
 def _escaped(value: object) -> bytes:
-    """Any value as escaped UTF-8."""
+    """Return any value as escaped UTF-8."""
     return markup_escape(value.decode() if isinstance(value, bytes) else value).encode()
 
 
 def _raw(value: object) -> bytes:
-    """Any value as UTF-8."""
+    """Return any value as UTF-8."""
     return value if isinstance(value, bytes) else str(value).encode()
 
 

@@ -1,9 +1,9 @@
-"""The values of a page: the names that a handler gives to each, and awaitables, awaited before the page is made.
+"""The values of a page: names that the handler provides, and awaitables, which are awaited before rendering.
 
     handler  request  current_user  locale  _  translate  gettext  ngettext  pgettext
     reverse_url  static_url  xsrf_form_html  get_flashed_messages  settings  modules
 
-A name costs nothing unless the template may use it: `current_user` and `locale` can be slow to find.
+A value is computed only if the template may use its name, since `current_user` and `locale` can be slow.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -39,7 +39,7 @@ def awaitable_names(values: Mapping[str, object]) -> list[str]:
 async def await_values(values: Mapping[str, object]) -> dict[str, object]:
     """Return *values* with awaitables replaced by their results, awaited one after the other.
 
-    When one fails, or the caller is cancelled, coroutines that were not begun are closed.
+    On an error or cancellation, coroutines that were not started are closed.
     """
     results: dict[str, Any] = dict(values)
     try:
@@ -54,10 +54,10 @@ async def await_values(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def run_without_waiting(coroutine: Coroutine[object, None, bytes], name: str) -> bytes:
-    """Run *coroutine*, which renders the template *name*, at once and return its result; for code that cannot await.
+    """Run *coroutine*, which renders the template *name*, synchronously; return its result.
 
     Raises:
-        ArgumentError: It has to wait for something. What it did until then is done.
+        ArgumentError: The coroutine has to wait; it is closed, but its effects so far remain.
     """
     try:
         coroutine.send(None)
@@ -71,7 +71,7 @@ def run_without_waiting(coroutine: Coroutine[object, None, bytes], name: str) ->
 
 
 def _must_await(value: object) -> bool:
-    # PERF: `inspect.isawaitable` asks an ABC, which takes four times as long; only generators need it.
+    # PERF: `inspect.isawaitable` checks an ABC, which takes four times as long; only generators need it.
     kind = type(value)
     return isawaitable(value) if kind is GeneratorType else hasattr(kind, "__await__")
 
@@ -80,12 +80,12 @@ Provider = Callable[[Any, object], object]
 
 
 def handler_namespace(handler: Any, names: frozenset[str] | None, settings: object) -> dict[str, object]:
-    """Return the handler's names for one page, UI methods and modules included.
+    """Return the handler's names for one page, including UI methods and modules.
 
     Args:
         handler: A `tornado.web.RequestHandler`.
-        names: `Template.names`: what the template may use; None makes them all.
-        settings: What `settings` is to be in the template.
+        names: `Template.names`; None: all names.
+        settings: The value of `settings` in the template.
     """
     found = {name: provide(handler, settings) for name, provide in _PROVIDERS.items() if names is None or name in names}
     ui = handler.ui
@@ -108,7 +108,7 @@ def _get_flashed_messages(handler: object, _settings: object) -> object:
     found: list[object] = []
 
     def get_flashed_messages(*args: object, **kwargs: object) -> object:
-        # Reading takes the messages away, and an engine may begin a page twice: the first answer is kept.
+        # Reading consumes the messages, and an engine may start a page twice: the first result is cached.
         if not found:
             read = getattr(handler, "get_flashed_messages", None)
             found.append([] if read is None else read(*args, **kwargs))
@@ -143,4 +143,4 @@ _PROVIDERS: dict[str, Provider] = {
 _MODULE_NAMES = frozenset({"modules", "_tt_modules"})
 
 HANDLER_NAMES: tuple[str, ...] = tuple(name for name in _PROVIDERS if name != "_tt_modules")
-"""The names, in the order they are made."""
+"""The names, in the order of computation."""

@@ -1,10 +1,10 @@
-"""Waiting in code that cannot `await`: a function that a page calls while it is made.
+"""Awaiting coroutines in synchronous functions that a template calls during rendering.
 
     await in_greenlet(template.render, values) ─► page ─► function ─► wait_for(work) ─► the page's task awaits it
-    page made in a worker thread ───────────────────────► function ─► wait_for(work) ─► the loop runs it
+    page rendered in a worker thread ───────────────────► function ─► wait_for(work) ─► the loop runs it
 
-Imported only where something of a page may have to wait: greenlet comes with the extra `db`. A switch to a new
-greenlet takes some microseconds.
+Imported only if a page needs it, since greenlet comes with the extra `db`. A switch to a new greenlet takes a few
+microseconds.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def can_wait() -> bool:
-    """Return whether `wait_for` works here: below `in_greenlet`, or in a worker thread."""
+    """Return whether `wait_for` works here: inside `in_greenlet`, or in a worker thread."""
     if isinstance(getcurrent(), _Greenlet):
         return True
     try:
@@ -40,44 +40,44 @@ def can_wait() -> bool:
 
 
 def wait_for(work: Coroutine[object, None, T]) -> T:
-    """Return what *work* gives, or raise what it raises; where `can_wait` says so.
+    """Wait for *work* and return its result, or raise its exception; requires `can_wait()`.
 
     Raises:
-        RuntimeError: In a thread that is not one of `run_in_thread`.
+        RuntimeError: The thread was not started by `run_in_thread`.
     """
     current = getcurrent()
     if isinstance(current, _Greenlet):
-        assert current.parent is not None  # it is made with one
-        return cast(T, current.parent.switch(_Wanted(work)))
+        assert current.parent is not None  # set by `in_greenlet`
+        return cast(T, current.parent.switch(_AwaitRequest(work)))
     return run_in_loop(work)
 
 
 @coroutine
 def in_greenlet(call: Callable[..., Coroutine[object, None, T]], *args: object) -> Generator[object, None, T]:
-    """Await `call(*args)`, in whose synchronous code `wait_for` may be used; same task, same context.
+    """Await `call(*args)`, in the same task and context; synchronous code inside may use `wait_for`.
 
-    A cancellation reaches what is waited for, and from there the code that waits.
+    A cancellation is raised in the awaited coroutine, and then in the code that waits for it.
     """
     made = _Greenlet(partial(_run, call(*args)), getcurrent())
     made.gr_context = getcurrent().gr_context
-    asked = made.switch()
+    yielded = made.switch()
     while not made.dead:
         try:
-            answer = (yield from asked.work.__await__()) if isinstance(asked, _Wanted) else (yield asked)
-        except BaseException as exc:  # noqa: BLE001  raised where it was asked for
-            asked = made.throw(exc)
+            result = (yield from yielded.work.__await__()) if isinstance(yielded, _AwaitRequest) else (yield yielded)
+        except BaseException as exc:  # noqa: BLE001  raised in the waiting code
+            yielded = made.throw(exc)
         else:
-            asked = made.switch(answer)
-    return cast(T, asked)
+            yielded = made.switch(result)
+    return cast(T, yielded)
 
 
 class _Greenlet(greenlet):  # type: ignore[misc]  # greenlet is untyped
-    """One that hands what it asks for to the greenlet of a task."""
+    """A greenlet that passes awaitables to the greenlet of its task."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What `wait_for` asks a task to await; all else that comes out of a greenlet is for the loop."""
+class _AwaitRequest:
+    """A coroutine that `wait_for` passes to the task; other objects from a greenlet are futures for the loop."""
 
     work: Coroutine[object, None, object]
 
@@ -88,10 +88,10 @@ def _run(work: Coroutine[object, None, T]) -> T:
     step: Callable[[], Any] = partial(work.send, None)
     while True:
         try:
-            asked = step()
+            yielded = step()
         except StopIteration as done:
             return cast(T, done.value)
         try:
-            step = partial(work.send, task.switch(asked))
+            step = partial(work.send, task.switch(yielded))
         except BaseException as exc:  # noqa: BLE001  raised in the coroutine
             step = partial(work.throw, exc)
