@@ -1,6 +1,6 @@
-"""The debug page as HTML: one file, no assets, readable without its style and without scripts.
+"""The debug page as HTML: self-contained, readable without style and scripts.
 
-Everything shown passes `_e`.
+All content is escaped by `_e`.
 """
 
 import base64
@@ -111,7 +111,7 @@ CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Allows this page's own style and script and nothing else, should anything on it escape its escaping."""
+"""Allows only this page's style and script, as a second defence if something is not escaped."""
 
 
 def debug_html(report: ErrorReport) -> str:
@@ -177,7 +177,7 @@ def _traceback(exceptions: Iterable[ExceptionReport]) -> str:
 
 
 def _frame_to_open(frames: list[FrameReport]) -> FrameReport | None:
-    """The innermost frame that is the project's own."""
+    """Return the innermost frame of the project or a template, else the innermost frame."""
     own = (frame for frame in frames if frame.kind != "library")
     return next(own, frames[0] if frames else None)
 

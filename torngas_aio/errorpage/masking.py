@@ -1,9 +1,9 @@
-"""What must not be seen on an error page, and how the rest is turned to text safely.
+"""Masking of secrets on error pages, and safe conversion of values to text.
 
-names that sound secret      their values are masked, at any depth (`torngas_aio._masking` knows them): of mappings,
-                             of pairs, of parameters beside a SQL statement
-text that holds `key=...`    masked within the text; passwords in URLs too
-values with a hostile repr   raising, huge, endless: each costs a bounded time and length
+secret names                 their values are masked at any depth: in mappings, in pairs, in parameters next to a SQL
+                             statement (`torngas_aio._masking` has the names)
+text with `key=...`          masked within the text; passwords in URLs too
+hostile `__repr__`           raising, huge or endless ones are limited in time and length
 """
 
 import itertools
@@ -25,24 +25,24 @@ _REPR_SECONDS = 0.05
 
 
 def _clock() -> float:
-    """Tell the seconds of this thread's work, and an eighth of those that pass, for a value that sleeps.
+    """Return this thread's CPU seconds plus an eighth of the elapsed seconds.
 
-    On a busy machine the time that passes would be used up by other programs.
+    Elapsed time alone would be used up by other programs on a busy machine; its share limits a value that sleeps.
     """
     return time.thread_time() + time.monotonic() / 8
 
 
 def printable(text: str) -> str:
-    """Return *text* with characters that no page can carry, or that command a terminal, shown by number."""
+    """Return *text* with control and other unprintable characters as hexadecimal escapes."""
     return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
 
 
 class Showing:
-    """Turns the values of one page to text, within one budget of time.
+    """A converter of the values of one page to text, within a time budget.
 
     Args:
-        seconds: By `_clock`, for all values together; what comes later is named by its type only.
-        max_chars: Length of one value's text.
+        seconds: Budget for all values together, measured by `_clock`; afterwards only the type of a value is shown.
+        max_chars: Maximum length of one value's text.
     """
 
     def __init__(self, seconds: float = 0.5, max_chars: int = 700) -> None:
@@ -50,21 +50,21 @@ class Showing:
         self._max_chars = max_chars
 
     def text(self, value: Any, name: object = None) -> str:
-        """Return *value* as text, masked if *name* or its own text sounds secret. Raises nothing."""
+        """Return *value* as text, masked if *name* or a name within it is secret. Never raises."""
         if is_secret(name) and value is not None and not isinstance(value, bool):
             return MASK
         shown = self._any(value, 0)
         return mask_text(shown if len(shown) <= self._max_chars else f"{shown[: self._max_chars]}… (cut)")
 
     def message(self, error: object) -> str:
-        """Return what `str(error)` says, masked. Raises nothing."""
+        """Return `str(error)`, masked. Never raises."""
         return mask_text(self._bounded(lambda: str(error), error, "str"))
 
     def items(self, values: Mapping[Any, object]) -> list[tuple[str, str]]:
-        """Return names and texts of a mapping's values, in its order.
+        """Return names and values of a mapping as text, in order.
 
-        Lists and tuples that go by such a name as `parameters` are masked where a text beside them is a SQL
-        statement that names a secret: they hold the values of its columns.
+        Lists and tuples with names such as `parameters` are masked if another value is a SQL statement with a secret
+        name, since they hold the values of its columns.
         """
         hides = any(type(value) is str and _SQL.match(value) and names_secret(value) for value in values.values())
         return [
@@ -80,14 +80,14 @@ class Showing:
         if kind is int and value.bit_length() > 2048:
             return f"<int of {value.bit_length()} bits>"
         for base in _BRACKETS if kind is not tuple else (tuple,):
-            # A dict or list of a class of its own too, so that what lies in it is masked by name; not a named tuple.
+            # Subclasses of dict, list and sets too, so that their content is masked by name; not of tuple.
             if kind is base or (base is not tuple and issubclass(kind, base)):
                 return self._container(value, base, depth)
         return self._bounded(lambda: repr(value), value, "repr")
 
     def _container(self, value: Any, base: Any, depth: int) -> str:
         opening, closing = _BRACKETS[base]
-        size = base.__len__(value)  # the builtin's own methods: a subclass might answer anything
+        size = base.__len__(value)  # the builtin's methods: those of a subclass cannot be trusted
         if depth >= _MAX_DEPTH and size:
             return f"{opening}…{closing}"
         is_dict = base is dict
@@ -110,13 +110,13 @@ class Showing:
         return f"{self._any(key, depth + 1)}: {MASK if is_secret(key) else self._any(value, depth + 1)}"
 
     def _bounded(self, make: Callable[[], str], value: object, what: str) -> str:
-        """The text that *make* gives, if it gives one in time."""
+        """Return the result of *make* within the time limit, else a text about the failure."""
         name = _type_name(value)
         left = min(_REPR_SECONDS, self._until - _clock())
         if left <= 0:
             return f"<{name}: not shown, the time for showing values was used up>"
         before = sys.gettrace()
-        # Set here and not in a function of its own: a tracer must see each frame that it saw begin also end.
+        # Set inline, not in a function: another tracer must see the end of each frame whose start it saw.
         sys.settrace(_TimeLimit(left))
         try:
             made = make()
@@ -124,12 +124,12 @@ class Showing:
             raise
         except _TooSlow:
             return f"<{name}: its {what} takes too long>"
-        except BaseException as exc:  # noqa: BLE001 - a value may raise anything at all; the page must come
+        except BaseException as exc:  # noqa: BLE001 - a boundary: a value may raise anything
             return f"<{name}: its {what} raised {type(exc).__name__}>"
         finally:
             sys.settrace(before)
             _wake()
-        # A subclass of str could answer any of its methods wrongly; a slice by str itself is a plain one.
+        # The result may be a subclass of str with wrong methods; `str.__getitem__` returns a plain str.
         return str.__getitem__(made, slice(0, self._max_chars + 1))
 
 
@@ -151,26 +151,26 @@ class _TooSlow(BaseException):
 
 
 _COLLECTED_BY = ("weakref", "_weakrefset")
-"""Modules whose functions run when an object dies, whatever else runs then."""
+"""Modules whose functions the garbage collector calls at arbitrary times."""
 
 
 class _TimeLimit:
-    """A trace function that stops Python code which runs longer than *seconds*; one blocking C call it cannot stop."""
+    """A trace function that stops Python code after *seconds*; it cannot interrupt a blocking C call."""
 
     def __init__(self, seconds: float) -> None:
         self._until = _clock() + seconds
 
     def __call__(self, frame: FrameType, _event: str, _arg: object) -> Any:
         if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") in _COLLECTED_BY:
-            return None  # the interpreter called it between two steps, and drops what it raises
-        frame.f_trace_opcodes = True  # `while True: pass` is one instruction, and never comes to a new line
+            return None  # called by the interpreter between two instructions, which ignores exceptions here
+        frame.f_trace_opcodes = True  # `while True: pass` never reaches a new line
         if _clock() > self._until:
             raise _TooSlow
         return self
 
 
 def _wake() -> None:
-    """Do nothing; the call lets a debugger or coverage, put back just before, take up its work."""
+    """Do nothing; the call makes a restored debugger or coverage tracer resume."""
 
 
 def _type_name(value: object) -> str:

@@ -1,8 +1,8 @@
-"""The answer to a request that failed: a page, a text or problem details, as the client wants it.
+"""The response to a failed request: a page, a text or problem details, according to `Accept`.
 
-DEBUG on    everything the report holds              html  json  text
-DEBUG off   404.html, 500.html, error.html if there  html
-            else the status and a sentence           html  json  text
+DEBUG on    the whole report                              html  json  text
+DEBUG off   the project's 404.html, 500.html, error.html  html
+            else the status and a sentence                html  json  text
 """
 
 import logging
@@ -33,9 +33,9 @@ __all__ = [
 
 
 def preferred(accept: str, offers: Sequence[str]) -> str:
-    """Return the offer that *accept* weighs highest; the first offer where it wants none or says nothing.
+    """Return the offer with the highest weight in *accept*; the first offer if none is accepted or it is empty.
 
-    The most specific range that fits an offer gives its weight. SPEC: RFC 9110 12.5.1.
+    The weight of an offer is that of the most specific matching range. SPEC: RFC 9110 12.5.1.
     """
     ranges = [weight_of(part) for part in accept[:4096].split(",") if part.strip()]
     best, weight = offers[0], 0.0
@@ -47,7 +47,7 @@ def preferred(accept: str, offers: Sequence[str]) -> str:
 
 
 def weight_of(part: str) -> tuple[str, float]:
-    """Return name and weight of one part of an Accept or Accept-Encoding field; 1.0 where it says none."""
+    """Return name and weight of one element of an Accept or Accept-Encoding field; the default weight is 1.0."""
     name, _, parameters = part.partition(";")
     weight = 1.0
     for parameter in parameters.split(";"):
@@ -71,17 +71,17 @@ _HTML = "text/html"
 _PROBLEM = "application/problem+json"
 _JSON = "application/json"
 _TEXT = "text/plain"
-_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}  # as JSON that is no error
+_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}  # as for successful JSON responses
 _OFFERS = (_HTML, _PROBLEM, _JSON, _TEXT)
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """The body of an error's answer, and the headers that belong to it.
+    """The body of an error response and its headers.
 
     Attributes:
         content_type: Value of `Content-Type`.
-        headers: More headers, to be set with it.
+        headers: Additional headers.
     """
 
     content_type: str
@@ -102,16 +102,16 @@ def render_error(
     routes_tried: Iterable[object] | None = None,
     settings_view: Mapping[str, object] | None = None,
 ) -> ErrorAnswer:
-    """Return the answer to a failed request. Looks at nothing but its arguments, and raises nothing.
+    """Return the response to a failed request. Depends only on its arguments and never raises.
 
     Args:
         handler: The handler; its request is shown.
-        exc_info: What `sys.exc_info()` gave, None for an error that was not raised.
-        is_debug: Show the inside.
-        accept: The client's `Accept`; `application/problem+json` for handlers that always answer JSON.
-        failed_at: The hook or stage that failed, as it stands in a line of *pipeline_text*.
+        exc_info: Result of `sys.exc_info()`; None for an error that was not raised.
+        is_debug: Return the debug page.
+        accept: The client's `Accept`; `application/problem+json` for handlers that always respond with JSON.
+        failed_at: The hook or stage that failed, as it appears in a line of *pipeline_text*.
         pipeline_text: One line for each hook, in order.
-        routes_tried: For a 404: objects with `pattern`, `handler_class` and `name`, the nearest first.
+        routes_tried: For a 404: objects with `pattern`, `handler_class` and `name`, most similar first.
         settings_view: Settings by name; secrets are masked here.
     """
     wanted = preferred(accept, _OFFERS)
@@ -134,7 +134,7 @@ def render_error(
 
 
 def wants_html(accept: str) -> bool:
-    """Whether `render_error` would answer this `Accept` with a page."""
+    """Return whether `render_error` would choose HTML for this `Accept`."""
     return preferred(accept, _OFFERS) == _HTML
 
 
@@ -146,23 +146,23 @@ async def render_error_template(
     reference: str = "",
     detail: str = "",
 ) -> ErrorAnswer | None:
-    """Return the project's own page for *status*, None when it has none or the page itself fails.
+    """Return the project's page for *status*; None if there is none or its rendering fails.
 
-    `404.html` is looked for before `error.html`, both in the template directory; they are given `status`,
-    `status_code`, `reason`, `detail` (what the error says to the visitor, or "") and `request_id`.
+    Tries `404.html` (by status), then `error.html`, in the template directory. Their values are `status`,
+    `status_code`, `reason`, `detail` (the error's public text, or "") and `request_id`.
 
     Args:
-        render: Renders a template with values; raises `TemplateNotFound` for one that is not there.
+        render: Renders a template with values; raises `TemplateNotFound` if it does not exist.
     """
     values = {"status": status, "status_code": status, "reason": reason, "request_id": reference, "detail": detail}
     for name in (f"{status}.html", "error.html"):
         try:
             return ErrorAnswer("text/html; charset=UTF-8", await render(name, values))
         except TemplateNotFound as exc:
-            if repr(name) not in str(exc):  # the page is there; something that it includes is not
+            if repr(name) not in str(exc):  # the page exists, but a template that it references does not
                 logger.exception("Error page %r failed; the built-in page is answered.", name)
                 return None
-        except Exception:  # a boundary: the visitor gets an answer, the log gets the error
+        except Exception:  # a boundary: the error is logged, the visitor gets the built-in page
             logger.exception("Error page %r failed; the built-in page is answered.", name)
             return None
     return None
@@ -193,7 +193,7 @@ def _short_answer(wanted: str, handler: RequestHandler, status: int, reason: str
 
 
 def public_detail(exc_info: ErrorInfo) -> str:
-    """Return what may be told of an error, not escaped: the message of those that are made to be shown."""
+    """Return the public text of an error, unescaped; "" for errors whose message is not public."""
     error = exc_info[1] if exc_info else None
     for found in (error, getattr(error, "__cause__", None)):
         if isinstance(found, InvalidJson):
@@ -208,7 +208,7 @@ def _members(exc_info: ErrorInfo) -> _json.JsonObject:
 
 
 def _reference(handler: RequestHandler, status: int) -> str:
-    """What finds the error in the log; of no use to the visitor of a page that is merely not there."""
+    """Return the request id, which finds the error in the log; "" for client errors, which need none."""
     return request_id_of(handler.request) if status >= 500 else ""
 
 

@@ -1,10 +1,10 @@
-"""Everything that a debug page tells about one error, as plain text values.
+"""The content of a debug page about one error, as plain text values.
 
     exception ── cause, context, members of a group     ExceptionReport
                      └── frames: source, locals          FrameReport
     request, settings, pipeline, routes                  ErrorReport
 
-All values are masked and cut here, so that HTML, text and JSON cannot show more than this holds.
+All values are masked and cut here, so that HTML, text and JSON cannot show more than the report contains.
 """
 
 import functools
@@ -44,7 +44,7 @@ __all__ = [
     "report_of",
 ]
 ErrorInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None
-"""What `sys.exc_info()` gives; None for an error that was not raised."""
+"""The result of `sys.exc_info()`; None for an error that was not raised."""
 
 _AROUND = 6
 _MAX_LOCALS = 40
@@ -56,7 +56,7 @@ class SourceLine:
     """One line of source.
 
     Attributes:
-        span: Start and end of the expression that failed, in characters; None on other lines.
+        span: Start and end column of the failed expression, in characters; None on other lines.
     """
 
     number: int
@@ -71,7 +71,7 @@ class FrameReport:
 
     Attributes:
         kind: `project`, `library` or `template`.
-        omitted: How many frames were left out between this one and the next.
+        omitted: Number of frames omitted between this one and the next.
     """
 
     file: str
@@ -84,7 +84,7 @@ class FrameReport:
 
 
 def frames_of(traceback: TracebackType | None, showing: Showing) -> list[FrameReport]:
-    """Return the frames, innermost first; of very many, the outermost and the innermost."""
+    """Return the frames, innermost first; of more than 60, the 45 innermost and the 15 outermost."""
     entries: list[TracebackType] = []
     while traceback is not None:
         entries.append(traceback)
@@ -92,14 +92,14 @@ def frames_of(traceback: TracebackType | None, showing: Showing) -> list[FrameRe
     omitted = max(0, len(entries) - _OUTER - _INNER)
     kept = entries if not omitted else entries[:_OUTER] + entries[-_INNER:]
     reports: list[FrameReport] = []
-    # Innermost first, so that the budget for showing values is spent where it matters.
+    # Innermost first, so that the time budget goes to the most relevant values.
     for index, entry in enumerate(reversed(kept)):
         reports.append(_frame(entry, showing, omitted if omitted and index == _INNER - 1 else 0))
     return reports
 
 
 def frame_of_place(file: str, line: int, kind: str) -> FrameReport:
-    """Return a frame for a line that no call reached: where a file does not parse."""
+    """Return a frame for a line without a call, such as that of a syntax error."""
     linecache.checkcache(file)
     return FrameReport(file, line, "", kind or _kind(file), _source(linecache.getlines(file), line, None), [])
 
@@ -119,7 +119,7 @@ def _frame(entry: TracebackType, showing: Showing, omitted: int) -> FrameReport:
 
 
 def _is_noise(name: str, kind: str) -> bool:
-    """Whether a name is the machinery's: of template engines, or Python's own."""
+    """Return whether a name is internal to a template engine or to Python."""
     return name.startswith(("__", "_tt_", "@")) or (kind == "template" and name in _ENGINE_NAMES)
 
 
@@ -129,17 +129,17 @@ _ENGINE_NAMES = frozenset({"context", "cycler", "dict", "joiner", "lipsum", "nam
 def _place(entry: TracebackType) -> TemplatePlace | None:
     try:
         return place_of_frame(entry.tb_frame, entry.tb_lineno)
-    except Exception:  # noqa: BLE001 - reads other libraries' tables; the page must come without them too
+    except Exception:  # noqa: BLE001 - a boundary: reads private tables of other libraries
         return None
 
 
 def _source(lines: list[str], line: int, span: tuple[int, int] | None) -> list[SourceLine]:
     first = max(1, line - _AROUND)
     found = [text.rstrip("\r\n")[:500] for text in lines[first - 1 : line + _AROUND]]
-    masked = mask_text("\n".join(found)).split("\n")  # together: a value may go on over several lines
+    masked = mask_text("\n".join(found)).split("\n")  # at once: a value may span several lines
     source: list[SourceLine] = []
     for number, (text, shown) in enumerate(zip(found, masked, strict=False), first):  # found may be empty
-        is_marked = number == line and shown == text  # masking moves the characters that the span counts
+        is_marked = number == line and shown == text  # masking changes the columns
         source.append(SourceLine(number, shown, number == line, span if is_marked else None))
     return source
 
@@ -177,10 +177,10 @@ class ExceptionReport:
 
     Attributes:
         kind: Its class, with the module unless it is a builtin.
-        message: What it says; masked.
-        relation: How it stands to the one before it on the page; empty for the first.
+        message: Its message, masked.
+        relation: Its relation to the previous one on the page; empty for the first.
         frames: Innermost first.
-        notes: What `add_note` added.
+        notes: The notes added by `add_note`.
     """
 
     kind: str
@@ -192,10 +192,10 @@ class ExceptionReport:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReport:
-    """All there is to show. Pairs are name and text, ready but for escaping.
+    """The whole content of a debug page. Pairs are name and text, masked but not escaped.
 
     Attributes:
-        inspected_at: Where the inspector shows the request; "" where it does not.
+        inspected_at: URL of the request in the inspector; "" if it is not recorded.
     """
 
     status: int
@@ -225,9 +225,9 @@ def report_of(
     routes_tried: Iterable[Any] | None,
     settings_view: Mapping[str, Any],
 ) -> ErrorReport:
-    """Gather the report; see `render_error` for the arguments."""
+    """Return the report; see `render_error` for the arguments."""
     showing = Showing()
-    # Where no route matched, what was tried says more than the frames of our own that found so.
+    # If no route matched, the routes tried are shown instead of a traceback of framework code.
     error = exc_info[1] if exc_info and routes_tried is None else None
     exceptions = _chain(error, showing) if error is not None else []
     request = handler.request
@@ -253,7 +253,7 @@ _PHRASES = {status.value: status.description for status in HTTPStatus}
 
 
 def _chain(error: BaseException, showing: Showing) -> list[ExceptionReport]:
-    """*error*, then what it came from, each once; the members of groups behind their group."""
+    """Return *error* and the exceptions that it came from, each once; members of a group follow the group."""
     found: list[ExceptionReport] = []
     seen: set[int] = set()
     waiting: list[tuple[BaseException, str]] = [(error, "")]
@@ -285,16 +285,16 @@ def _exception(error: BaseException, relation: str, showing: Showing) -> Excepti
 
 
 def items_of_request(request: HTTPServerRequest, showing: Showing, *, with_body: bool = True) -> dict[str, Items]:
-    """Return what *request* brought, by group, without the groups that are empty.
+    """Return the data of *request* by group, without empty groups.
 
     Args:
-        with_body: Show the arguments of a form, which parses it.
+        with_body: Include the body arguments, which parses the body.
     """
     groups: dict[str, Items] = {
-        "Query": _arguments(_quietly(request, "query_arguments"), showing),
-        "Body": _arguments(_quietly(request, "body_arguments"), showing) if with_body else [],
+        "Query": _arguments(_parsed(request, "query_arguments"), showing),
+        "Body": _arguments(_parsed(request, "body_arguments"), showing) if with_body else [],
         "Headers": [(name, _header(name, value)) for name, value in request.headers.get_all()],
-        "Cookies": [(name, MASK) for name in _quietly(request, "cookies")],
+        "Cookies": [(name, MASK) for name in _parsed(request, "cookies")],
         "Connection": [
             ("remote address", str(request.remote_ip)),
             ("protocol", f"{request.version} over {request.protocol}"),
@@ -312,10 +312,10 @@ def _route_items(handler: RequestHandler, showing: Showing) -> Items:
     ]
 
 
-def _quietly(request: HTTPServerRequest, name: str) -> Any:
+def _parsed(request: HTTPServerRequest, name: str) -> Any:
     try:
         return getattr(request, name) or {}
-    except Exception:  # noqa: BLE001 - a query or body that does not parse may be the very error shown
+    except Exception:  # noqa: BLE001 - a boundary: an invalid query or body may be the error shown
         return {}
 
 
@@ -329,7 +329,7 @@ def _header(name: str, value: str) -> str:
 
 
 def masked_url(request: HTTPServerRequest) -> str:
-    """Return path and query of *request*; values whose names sound secret are masked."""
+    """Return path and query of *request*; values with secret names are masked."""
     if not request.query:
         return str(request.path)
     shown: list[str] = []

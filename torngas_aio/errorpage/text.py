@@ -30,8 +30,8 @@ def short_html(status: int, reason: str, reference: str, detail: str = "") -> st
     """Return a short page.
 
     Args:
-        reference: A request id, which helps to find the error in the log; may be empty.
-        detail: What the error says to the visitor; "" for a sentence that fits the status.
+        reference: A request id, to find the error in the log; may be empty.
+        detail: The error's public text; "": a sentence for the status.
     """
     words = detail or _WORDS.get(status, _WORDS[500] if status >= 500 else "")
     found = f"<p>Reference: <code>{escape(reference)}</code></p>" if reference else ""
@@ -47,9 +47,9 @@ def short_html(status: int, reason: str, reference: str, detail: str = "") -> st
 
 
 def short_text(status: int, reason: str, reference: str, detail: str = "") -> str:
-    """Return the same as text."""
-    told = f": {detail}" if detail else ""
-    return f"{status} {reason}{told}{f' (reference: {reference})' if reference else ''}\n"
+    """Return the content of `short_html` as text."""
+    suffix = f": {detail}" if detail else ""
+    return f"{status} {reason}{suffix}{f' (reference: {reference})' if reference else ''}\n"
 
 
 def problem(status: int, reason: str, detail: str, reference: str) -> JsonObject:
@@ -66,12 +66,12 @@ def problem(status: int, reason: str, detail: str, reference: str) -> JsonObject
 
 
 def debug_text(report: ErrorReport) -> str:
-    """Return the report as text, to be read in a terminal or pasted into a bug report."""
+    """Return the report as text, for a terminal or a bug report."""
     return printable("\n".join(_lines(report)) + "\n")
 
 
 def debug_problem(report: ErrorReport) -> JsonObject:
-    """Return the report as problem details, with what DEBUG adds; local values are left out."""
+    """Return the report as problem details with additional debug members; without local values."""
     problem: JsonObject = {
         "type": "about:blank",
         "title": report.reason,
