@@ -1,8 +1,8 @@
-"""The middlewares that settings name, and the base class for your own.
+"""The built-in middlewares, to be listed in settings, and the base class for a project's own.
 
-base.py       the base class: every hook         session.py    the visitor's session
+base.py       the base class with all hooks      session.py    the visitor's session
 dbalchemy.py  transactions and reads of a request   signal.py  signals of each stage
-accesslog.py  one line a request                 cors.py       CORS
+accesslog.py  one line for each request          cors.py       CORS
 security.py   response headers, allowed hosts
 """
 

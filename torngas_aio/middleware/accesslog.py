@@ -1,13 +1,13 @@
-"""One line a request, in the combined log format and two fields more: milliseconds and the request's id.
+"""The access log: one line for each request, in the combined log format plus milliseconds and request id.
 
     127.0.0.1 - - [22/Nov/2026:21:51:06 +0000] "GET /x HTTP/1.1" 200 12 "-" "curl/8.5" 0.52 4f2a90c1d3e85b77
 
-With ACCESS_LOG = 'json' or 'logfmt' the line holds named fields instead, route and user among them:
+With ACCESS_LOG = 'json' or 'logfmt' the line consists of named fields, including route and user:
 
     {"time":"2026-11-22T21:51:06.123Z","method":"GET","route":"x","path":"/x","status":200,"bytes":12, ...}
     time=2026-11-22T21:51:06.123Z method=GET route=x path=/x status=200 bytes=12 ...
 
-The id goes into the answer's `X-Request-ID` too.
+The response header `X-Request-ID` has the same id.
 """
 
 import json
@@ -34,25 +34,25 @@ __all__ = ["AccessLogMiddleware", "access_fields"]
 _Clear = Callable[[], None]
 
 CLIENT_LEFT = 499
-"""As nginx has it: the connection was gone before an answer could be sent."""
+"""Status logged if the client disconnected before a response could be sent, as in nginx."""
 
 
 class AccessLogMiddleware:
-    """Writes `access_logger`'s lines, where otherwise Tornado's `log_request` would.
+    """A middleware that writes the lines of `access_logger`, in place of Tornado's `log_request`.
 
-    Stands first in MIDDLEWARE_CLASSES: its endcall hook is then the last to run, and the time it notes is the whole.
-    Handlers that are plain Tornado's are logged as well; a `log_function` that the project set stays in charge.
+    Put it first in MIDDLEWARE_CLASSES: its endcall hook then runs last and measures the whole time. Plain Tornado
+    handlers are logged too, unless the project has set a `log_function`.
     """
 
     async def process_init(self, application: Application) -> None:
         write = _WRITERS.get(settings.ACCESS_LOG)
-        if write is not None and type(self).line is AccessLogMiddleware.line:  # else the project's own format
+        if write is not None and type(self).line is AccessLogMiddleware.line:  # otherwise a subclass defines the format
             self.line = lambda handler: write(access_fields(handler))  # type: ignore[method-assign]
         application.settings.setdefault("log_function", self.log_foreign)
 
     async def process_response(self, handler: BaseHandler, clear: _Clear, chunk: list[bytes]) -> None:
         handler.set_header(REQUEST_ID_HEADER, request_id_of(handler.request))
-        # else a stream, whose length is not known yet
+        # not finished: a stream, whose length is unknown yet
         if handler._finished:  # pyright: ignore[reportPrivateUsage]  # Tornado has no public name for it
             size = sum(map(len, chunk)), _error_of(handler)
             handler._logged_bytes = size  # type: ignore[attr-defined]  # this middleware's own mark
@@ -61,7 +61,7 @@ class AccessLogMiddleware:
         self.log(handler)
 
     def log(self, handler: RequestHandler) -> None:
-        """Write the line of *handler*'s request; below the logger's level, nothing is made."""
+        """Write the line of *handler*'s request; below the logger's level, no line is formatted."""
         level = level_of(handler.get_status())
         if level == logging.INFO and getattr(handler, "skips_access_log", False):
             return
@@ -71,14 +71,14 @@ class AccessLogMiddleware:
                 access_logger.handle(_record(level, line))
 
     def log_foreign(self, handler: RequestHandler) -> None:
-        """Tornado's `log_function`: our own handlers have an endcall hook for it."""
+        """Log plain Tornado handlers, as `log_function`; all others are logged by the endcall hook."""
         if not isinstance(handler, BaseHandler):
             self.log(handler)
 
     def line(self, handler: RequestHandler) -> str:
         """Return the line of *handler*'s request; override it for another format.
 
-        Whatever the client sent is escaped, so that it stays one line and inside its quotes.
+        Client data is escaped, so that it cannot add lines or end a quoted field.
         """
         request = handler.request
         size = _size_of(handler)
@@ -94,10 +94,10 @@ class AccessLogMiddleware:
 
 
 def access_fields(handler: RequestHandler) -> JsonObject:
-    """Return what a line tells about *handler*'s request; None and missing values are left out of lines.
+    """Return the fields of the line for *handler*'s request; fields that are None are omitted from the line.
 
-    The path is without the query, whose values may be secret. `user` is the key that `session.bind_user` was given,
-    else `current_user`, where the request has looked for it and it is text or a number.
+    The path has no query, which may contain secrets. `user` is the key passed to `session.bind_user`, else
+    `current_user`, if the request has loaded it and it is a str or an int.
     """
     request = handler.request
     run, found = getattr(handler, "_run", None), vars(handler)
@@ -119,18 +119,18 @@ def access_fields(handler: RequestHandler) -> JsonObject:
 
 
 def _status_of(handler: RequestHandler) -> int:
-    """Return the status that was sent; CLIENT_LEFT where the client did not wait for any."""
+    """Return the status that was sent; CLIENT_LEFT if the client disconnected before."""
     connection, status = handler.request.connection, handler.get_status()
     is_unsent = getattr(connection, "status", status) == 0 and not getattr(connection, "is_detached", False)
     return CLIENT_LEFT if is_unsent else status
 
 
 def _size_of(handler: RequestHandler) -> int | None:
-    """Return how long the body was; None where it is not known, or was not sent."""
+    """Return the size of the response body in bytes; None if it is unknown, or none was sent."""
     if handler.request.method == "HEAD":
         return None
     size, error = getattr(handler, "_logged_bytes", (None, None))
-    return size if error is _error_of(handler) else None  # else a page took its place, which no response hook has seen
+    return size if error is _error_of(handler) else None  # otherwise replaced by an error page after the hook
 
 
 def _error_of(handler: RequestHandler) -> BaseException | None:
@@ -163,7 +163,7 @@ def _header(request: HTTPServerRequest, name: bytes) -> str:
 
 
 def _word(text: str | None) -> str:
-    """One of the three words of the request line, between which a space stands."""
+    """Return one of the three words of the request line, with spaces escaped."""
     if text and _is_plain_word(text):
         return text
     return _quoted(text).replace(" ", "\\x20")
@@ -184,7 +184,7 @@ _stamp: tuple[int, str] = (0, "")
 
 
 def _now() -> str:
-    """The second that it is, in the format's own words; made once a second."""
+    """Return the current time in the log format; formatted once a second."""
     global _stamp  # noqa: PLW0603  # a cache of one
     second = int(time.time())
     if _stamp[0] != second:
@@ -196,12 +196,12 @@ _PLACE = __file__, 0, None
 _lines = DirectLines(access_logger)
 
 _samples: dict[int, tuple[float, JsonObject]] = {}
-"""By level: when it was made, and the fields of a record."""
+"""By level: creation time and fields of a sample record."""
 
 
 def _record(level: int, line: str) -> logging.LogRecord:
-    # PERF: a copy of a record that is made once a second. `logging.LogRecord` costs 2 us more a line,
-    # `logger.log`, which looks for the caller, 7 us.
+    # PERF: copies a record created once a second. `logging.LogRecord` costs 2 us more a line, `logger.log`, which
+    # searches for the caller, 7 us.
     now = time.time()
     made, sample = _samples.get(level, (0.0, {}))
     if not 0 <= now - made < 1 or sample["process"] != os.getpid():

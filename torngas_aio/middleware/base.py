@@ -1,4 +1,4 @@
-"""The base class of middlewares: every hook, none of which counts until it is overridden.
+"""The base class of middlewares, with all hooks; hooks that are not overridden are not called.
 
 Inheriting is optional: any class with one of these `async def` methods is a middleware.
 """
@@ -15,17 +15,17 @@ Clear = Callable[[], None]
 
 
 class BaseMiddleware:
-    """Override what you need; a true return value ends that stage for the request, `clear()` ends all.
+    """A base class of middlewares. A true return value of a hook ends that stage for the request, `clear()` all stages.
 
     process_init > process_call > process_request > process_render > process_response > process_endcall
-    Errors go to process_exception; process_shutdown is the last word.
+    Errors go to process_exception; process_shutdown runs at the end.
     """
 
     before_body = False
-    """Whether `process_request` runs before the request's body is read; asking for the body there raises."""
+    """Whether `process_request` runs before the request's body is read; accessing the body there raises."""
 
     depends_on: tuple[object, ...] = ()
-    """Classes, or dotted paths of such, whose request hooks must run before this one's; checked at start."""
+    """Classes, or their dotted paths, whose request hooks must run before this one's; checked at start."""
 
     @no_hook
     async def process_init(self, application: Any) -> object:
@@ -33,22 +33,22 @@ class BaseMiddleware:
 
     @no_hook
     async def process_call(self, request: Any, clear: Clear) -> object:
-        """A request's header is in, no route is matched yet; in declared order."""
+        """Run when a request's header has arrived, before routing; in declared order."""
 
     @no_hook
     async def process_request(self, handler: Any, clear: Clear) -> object:
-        """The route is matched, the handler's method comes next; in declared order.
+        """Run after routing, before the handler's method; in declared order.
 
-        A hook that finishes the response returns a true value; the method does not run then.
+        A hook that finishes the response returns a true value; the method then does not run.
         """
 
     @no_hook
     async def process_render(self, handler: Any, clear: Clear, template_name: str, **kwargs: Any) -> object:
-        """A template is about to be rendered; in reverse order."""
+        """Run before a template is rendered; in reverse order."""
 
     @no_hook
     async def process_response(self, handler: Any, clear: Clear, chunk: list[bytes]) -> object:
-        """The header is about to be sent; in reverse order.
+        """Run before the response header is sent; in reverse order.
 
         Args:
             chunk: The parts of the body; change them in place, or call `handler.write()`.
@@ -56,7 +56,7 @@ class BaseMiddleware:
 
     @no_hook
     async def process_endcall(self, handler: Any, clear: Clear) -> object:
-        """The response was sent, or the client is gone; in reverse order."""
+        """Run after the response was sent, or the client has disconnected; in reverse order."""
 
     @no_hook
     async def process_exception(
@@ -67,7 +67,7 @@ class BaseMiddleware:
         value: BaseException,
         tb: TracebackType | None,
     ) -> object:
-        """An exception was raised and not caught; in reverse order. Finish the response to replace the error page."""
+        """Run on an uncaught exception; in reverse order. Finish the response to replace the error page."""
 
     @no_hook
     async def process_shutdown(self, application: Any) -> object:

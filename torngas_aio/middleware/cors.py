@@ -1,11 +1,10 @@
-"""Which other sites' scripts may read this site's answers: the CORS protocol of the Fetch standard.
+"""CORS: permission for scripts of other sites to read responses, as in the Fetch standard.
 
-    OPTIONS with Origin and Access-Control-Request-Method   a preflight: answered here, the handler never runs
-    any request with an Origin that is allowed              the answer says so, errors included
-    any other                                               nothing is said, and the browser keeps scripts from it
+    OPTIONS with Origin and Access-Control-Request-Method   a preflight: answered here, the handler does not run
+    a request with an allowed Origin                        the response, even an error, has CORS headers
+    any other request                                       no CORS headers: browsers keep the response from scripts
 
-It guards nothing by itself: a request without preflight is carried out from any site (that is what
-`xsrf_cookies` is for).
+CORS does not protect against requests: those without preflight are executed from any site (use `xsrf_cookies`).
 """
 
 import re
@@ -30,28 +29,28 @@ _Clear = Callable[[], None]
 CORS_DEFAULTS: dict[str, Any] = {
     "allow_origins": (),  # 'https://app.example.com', 'https://*.example.com', 'null', or '*' for all
     "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
-    "allow_headers": (),  # besides those that are always allowed; '*' for all
-    "expose_headers": (),  # that scripts may read besides the usual ones
-    "allow_credentials": False,  # whether cookies are sent along; not together with '*' or 'null'
-    "max_age": 600,  # seconds that a browser may keep a preflight's answer
+    "allow_headers": (),  # request headers besides those that are always allowed; '*' for all
+    "expose_headers": (),  # response headers that scripts may read, besides the default ones
+    "allow_credentials": False,  # whether requests may include cookies; not together with '*' or 'null'
+    "max_age": 600,  # seconds that a browser may cache a preflight response
     "paths": None,  # a regular expression searched in the path; None: everywhere
 }
 
-# SPEC: Fetch 3.3; these need no permission, yet some clients ask for it
+# SPEC: Fetch 3.3; these need no permission, but some clients request it
 _SAFE_HEADERS = ("accept", "accept-language", "content-language", "content-type", "range")
 _PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
 class CORSMiddleware:
-    """Answers preflights and marks answers for the origins that `CORS` allows; stands before guards of any kind.
+    """A middleware that answers preflights and adds CORS headers for allowed origins; put it before access checks.
 
-    Handlers that are plain Tornado's get no marks. A handler that sets `Access-Control-Allow-Origin` itself keeps it.
+    Plain Tornado handlers get no headers. An `Access-Control-Allow-Origin` set by the handler is kept.
 
     Args:
-        options: Over the defaults above; without any, settings.CORS.
+        options: Override the defaults above; without any, settings.CORS does.
 
     Raises:
-        ConfigError: With every fault of the options; `*` or `null` together with credentials is one.
+        ConfigError: All faults of the options; `*` or `null` together with credentials is one.
     """
 
     before_body = True
@@ -74,7 +73,7 @@ class CORSMiddleware:
         self._path = re.compile(chosen["paths"]) if chosen["paths"] else None
 
     async def process_request(self, handler: BaseHandler, clear: _Clear) -> bool:
-        """Answer a preflight; True ends the stage, and the method does not run."""
+        """Answer a preflight and return True, which ends the stage: the method does not run."""
         request = handler.request
         if request.method != "OPTIONS" or not self._covers(request.path):
             return False
@@ -101,19 +100,19 @@ class CORSMiddleware:
         if not self._covers(request.path):
             return
         present = handler.header_fields()
-        if not self._says_the_same_to_all:
+        if not self._is_public:
             _vary_by_origin(handler, present.get("Vary", ""))
         origin = request.headers.get("Origin")
         if not origin or not self._allows(origin) or "Access-Control-Allow-Origin" in present:
             return
-        handler.set_header("Access-Control-Allow-Origin", "*" if self._says_the_same_to_all else origin)
+        handler.set_header("Access-Control-Allow-Origin", "*" if self._is_public else origin)
         if self._credentials:
             handler.set_header("Access-Control-Allow-Credentials", "true")
         if self._expose:
             handler.set_header("Access-Control-Expose-Headers", self._expose)
 
     @property
-    def _says_the_same_to_all(self) -> bool:
+    def _is_public(self) -> bool:
         return self._any_origin and not self._credentials
 
     def _covers(self, path: str) -> bool:
@@ -132,7 +131,7 @@ class CORSMiddleware:
 
 
 def _wanted_headers(text: str) -> list[str] | None:
-    """The header names that a preflight asks for, lower case; None when one is no header name."""
+    """Return the header names that a preflight requests, in lower case; None if one is not a valid name."""
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     return names if all(map(is_token, names)) else None
 
@@ -150,18 +149,18 @@ def _listed(value: object) -> list[Any]:
 
 
 def _as_sent(origin: str) -> str:
-    """*origin* as browsers send it: lower case, without its scheme's own port."""
+    """Return *origin* as browsers send it: in lower case, without the default port of its scheme."""
     lowered = origin.lower()
     return lowered.removesuffix({"https": ":443", "http": ":80"}.get(lowered.partition(":")[0], ""))
 
 
 def _pattern(origin: str) -> re.Pattern[str]:
-    """`https://*.example.com`: any number of labels, and nothing else, in place of the star."""
+    """Return the expression for an origin such as `https://*.example.com`: the star matches one or more labels."""
     return re.compile(re.escape(origin).replace(r"\*", r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"))
 
 
 def _each(check: Check) -> Check:
-    """One value that *check* accepts, or a list, tuple or set of such."""
+    """Return a check for one value that *check* accepts, or for a list, tuple or set of them."""
 
     def combined(path: str, value: object) -> Iterator[Fault]:
         for item in _listed(value):
@@ -225,5 +224,5 @@ def _is_origin(origin: object) -> bool:
 
 
 def _is_domain(name: str) -> bool:
-    """Whether *name* has labels below it that one owner gives away: two labels at least, and no address."""
+    """Return whether subdomains of *name* have one owner: it has at least two labels and is not an address."""
     return "." in name and parse_address(name) is None

@@ -1,12 +1,12 @@
-"""The ORM's part in a request: settings checked at start, pings, atomic requests, and reads that follow writes.
+"""The ORM middleware: validates settings at start, pings, atomic requests, and reads that follow writes.
 
-    init      every database's settings are checked, engines made (nothing is connected), pings begin
-    call      ATOMIC_REQUESTS: the answer waits for the method, then for the commit
-              STICK_TO_MASTER: the visitor's signed cookie says what a slave must have to answer
-    shutdown  pings end; the pools are closed with the application
+    init      check the settings of all databases, create engines (without connecting), start pings
+    call      ATOMIC_REQUESTS: the response waits for the method, then for the commit
+              STICK_TO_MASTER: the visitor's signed cookie has the replication position that a slave must have reached
+    shutdown  stop pings; the application closes the pools
 
-Sessions open on first use, and are rolled back and given back at the end of the request by its scope, whatever
-happened.
+Database sessions open on first use. At the end of the request its scope always rolls them back and returns their
+connections.
 """
 
 import time
@@ -27,13 +27,13 @@ from torngas_aio.settings_manager import settings
 __all__ = ["COOKIE", "DBAlchemyMiddleware"]
 
 COOKIE = "__TORNGAS_DB"
-"""Name of the signed cookie with what a visitor has written; see `torngas_aio.db.dbalchemy.positions`."""
+"""Name of the signed cookie with the positions of a visitor's writes; see `torngas_aio.db.dbalchemy.positions`."""
 
 _DAY = 86400.0
 
 
 class DBAlchemyMiddleware(BaseMiddleware):
-    """Turns the database layer on; stands anywhere in MIDDLEWARE_CLASSES."""
+    """The middleware of the database layer; its position in MIDDLEWARE_CLASSES does not matter."""
 
     def __init__(self) -> None:
         self._keep_alive: KeepAlive | None = None
@@ -46,10 +46,10 @@ class DBAlchemyMiddleware(BaseMiddleware):
         return max(self._stick_seconds, POSITION_SECONDS)
 
     async def process_init(self, application: Application) -> None:
-        """Check the settings and begin to ping.
+        """Check the settings and start pings.
 
         Raises:
-            ConfigError: The databases' settings cannot work; lists every fault.
+            ConfigError: All faults of the databases' settings.
         """
         specs = database_specs()
         for spec in specs:
@@ -67,9 +67,9 @@ class DBAlchemyMiddleware(BaseMiddleware):
             self._keep_alive.start()
 
     async def process_call(self, request: HTTPServerRequest, clear: Clear) -> None:
-        """Have the answer wait for the method, so that its commit can fail it, and send reads where the last write is.
+        """Make the response wait for the method, so that a failed commit can fail it; restore the visitor's positions.
 
-        Not in a request hook: one of another class may use the database before.
+        This is not a request hook, since request hooks of other middlewares may use the database before.
         """
         if self._is_atomic:
             scope_of(request).waits_for_method = True
@@ -78,11 +78,11 @@ class DBAlchemyMiddleware(BaseMiddleware):
             scope_of(request).add(STICKINESS, stickiness, order=ORDER_COOKIE, settle=self._remember)
 
     async def process_shutdown(self, application: Application) -> None:
-        """End the pings."""
+        """Stop the pings."""
         if self._keep_alive is not None:
             await self._keep_alive.aclose()
 
-    def _read_cookie(self, request: Any) -> str:  # whose cookies have no full type
+    def _read_cookie(self, request: Any) -> str:  # `cookies` is not fully typed
         sent = request.cookies.get(COOKIE)
         age = self._cookie_seconds / _DAY
         given = decode_signed_value(self._secret, COOKIE, sent.value, max_age_days=age) if sent else None

@@ -1,7 +1,7 @@
-"""Two guards of every response and request: headers that browsers heed, and the hosts one answers to.
+"""Security headers on responses, and validation of the Host header.
 
-SecurityHeadersMiddleware   SECURITY_HEADERS     sniffing, framing, referrers, plain HTTP, scripts
-AllowedHostsMiddleware      ALLOWED_HOSTS        forged Host headers: poisoned links and caches, DNS rebinding
+SecurityHeadersMiddleware   SECURITY_HEADERS     against sniffing, framing, referrer leaks, plain HTTP, injected scripts
+AllowedHostsMiddleware      ALLOWED_HOSTS        against forged Host headers: poisoned links and caches, DNS rebinding
 """
 
 import logging
@@ -38,20 +38,20 @@ SECURITY_HEADERS: dict[str, str | None] = {
     HSTS: None,
     "Content-Security-Policy": None,
 }
-"""What is sent where `settings.SECURITY_HEADERS` does not say otherwise; None: not sent."""
+"""Default headers, which `settings.SECURITY_HEADERS` overrides; None: not sent."""
 
 
 class SecurityHeadersMiddleware:
-    """Adds the headers of `SECURITY_HEADERS` to every response that has not set them itself, errors included.
+    """A middleware that adds SECURITY_HEADERS to each response, errors included, unless the response has set them.
 
-    `Strict-Transport-Security` is sent over https only, as RFC 6797 wants. A content policy may hold `{nonce}`; the
-    nonce of a request is `csp_nonce(handler)`.
+    `Strict-Transport-Security` is sent over https only (SPEC: RFC 6797 7.2). A content policy may contain `{nonce}`,
+    which is replaced by `csp_nonce(handler)`.
 
     Args:
-        headers: Headers over the defaults above, None to leave one out; without it, settings.SECURITY_HEADERS.
+        headers: Headers that override the defaults above, None to omit one; default: settings.SECURITY_HEADERS.
 
     Raises:
-        ConfigError: A name that is none, or a value that is neither None nor text that can be sent.
+        ConfigError: A name is not a valid header name, or a value is neither None nor valid header text.
     """
 
     def __init__(self, headers: Mapping[str, str | None] | None = None) -> None:
@@ -85,15 +85,14 @@ class SecurityHeadersMiddleware:
 
 
 class AllowedHostsMiddleware:
-    """Answers 400 to a request whose Host is not allowed, before any route is looked for.
+    """A middleware that responds with 400, before routing, if the Host is not allowed.
 
     Args:
         hosts: Host patterns: `example.com` on any port, `example.com:8443`, `.example.com` or `*.example.com` with
-            all below it, `*`; without it, settings.ALLOWED_HOSTS. With DEBUG on and none given: this machine's own
-            names.
+            all subdomains, `*`; default: settings.ALLOWED_HOSTS. Empty with DEBUG on: this machine's names.
 
     Raises:
-        ConfigError: No hosts with DEBUG off, or a pattern that is no host.
+        ConfigError: There are no hosts and DEBUG is off, or a pattern is not a valid host.
     """
 
     def __init__(self, hosts: tuple[str, ...] | list[str] | None = None) -> None:
@@ -116,10 +115,10 @@ class AllowedHostsMiddleware:
         self._known: BoundedCache[str, bool] = BoundedCache(max_bytes=64 * 1024, max_key=261)
 
     async def process_call(self, request: HTTPServerRequest, clear: _Clear) -> None:
-        """Pass requests for hosts that ALLOWED_HOSTS names.
+        """Accept requests for the hosts of ALLOWED_HOSTS.
 
         Raises:
-            HTTPError: 400: it names another host.
+            HTTPError: 400: the host is another one.
         """
         host = request.host
         if not self._is_allowed(host):
@@ -131,13 +130,13 @@ class AllowedHostsMiddleware:
         if allowed is None:
             host = parse_host(text)
             allowed = host is not None and is_host_allowed(host, self._hosts)
-            if allowed:  # junk would only push these out
+            if allowed:  # refused hosts are not cached: they would evict valid ones
                 self._known.keep(text, True)
         return allowed
 
 
 def csp_nonce(handler: RequestHandler) -> str:
-    """Return the nonce of *handler*'s request for `<script nonce="…">`: 128 random bits, the same each time."""
+    """Return the nonce of *handler*'s request for `<script nonce="…">`: 128 random bits, constant for a request."""
     request: Any = handler.request
     nonce: str | None = request.__dict__.get("csp_nonce")
     if nonce is None:

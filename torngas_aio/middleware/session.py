@@ -1,11 +1,11 @@
-"""The session middleware: opened before the handler's method, saved before the first byte.
+"""The session middleware: opens the session before the handler's method, saves it before the first response byte.
 
     process_request   cookie ─► store.open ─► handler.session, handler.set_expire
-    settling          session.save, Set-Cookie: after the response hooks, whatever clear() said
+    settling          session.save, Set-Cookie: after the response hooks, even if clear() was called
 
-A request without the cookie that puts nothing into its session never meets the store, nor does a handler with
-`uses_session = False`. When the store is down, `handler.session` raises at its first use. `SignalMiddleware` can be
-imported from here as well, where the document of torngas 1.8 has it.
+Requests without the cookie that put nothing into the session do not access the store, nor do handlers with
+`uses_session = False`. If the store is down, `handler.session` raises at its first use. `SignalMiddleware` is also
+importable from here, as in torngas 1.8.
 """
 
 import logging
@@ -38,12 +38,12 @@ _KEY = "torngas_aio.session"
 
 
 class SessionMiddleware(BaseMiddleware):
-    """Gives each handler its visitor's session, as SESSION in the settings describes it."""
+    """The middleware that provides `handler.session`, configured by SESSION."""
 
     before_body = True
 
     async def process_init(self, application: Application) -> None:
-        session_store()  # a fault of SESSION or CACHES is found now, not at the first visitor
+        session_store()  # reports faults of SESSION and CACHES at start, not at the first request
 
     async def process_request(self, handler: Any, clear: Callable[[], None]) -> None:
         if not getattr(handler, "uses_session", True):
@@ -55,7 +55,7 @@ class SessionMiddleware(BaseMiddleware):
         try:
             session = await store.open(cookies, address, on_change) if cookies else store.begin(address, on_change)
         except CacheUnavailable as exc:
-            if not isinstance(handler, BaseHandler):  # Tornado's own cannot raise when `session` is used
+            if not isinstance(handler, BaseHandler):  # plain Tornado handlers cannot raise it at first use
                 raise
             handler._session_error = exc  # pyright: ignore[reportPrivateUsage]  # for `handler.session` to raise
             return
@@ -70,7 +70,7 @@ def _cookie_header(request: HTTPServerRequest) -> str:
 
 
 def _register(handler: Any, store: SessionStore, state: SessionState) -> None:
-    """Have the session saved with the response; its first change calls this."""
+    """Schedule saving the session with the response; called at the session's first change."""
     if handler._headers_written:
         state.is_settled = True
         _register_late(handler, state)
@@ -80,8 +80,8 @@ def _register(handler: Any, store: SessionStore, state: SessionState) -> None:
 
 
 def _register_late(handler: Any, state: SessionState) -> None:
-    """Have a warning logged if the session is not saved again; its first change after the response calls this."""
-    scope_of(handler.request).add(_KEY, state, order=ORDER_SESSION, close=partial(_look_back, state))
+    """Schedule a warning if the session is not saved again; called at its first change after the response."""
+    scope_of(handler.request).add(_KEY, state, order=ORDER_SESSION, close=partial(_warn_if_changed, state))
 
 
 async def _settle(store: SessionStore, state: SessionState, outcome: Outcome) -> None:
@@ -93,20 +93,20 @@ async def _settle(store: SessionStore, state: SessionState, outcome: Outcome) ->
         await store.save(state)
     except CacheUnavailable:
         ended = store.end_cookie(state)
-        if ended is not None:  # a logout that the store does not know of: at least this browser forgets it
-            take_back = partial(_take_back, ended)
-            scope_of(outcome.handler.request).add(_KEY, state, order=ORDER_SESSION, settle=take_back)
+        if ended is not None:  # the logout did not reach the store: delete the cookie at least
+            settle = partial(_add_cookie, ended)
+            scope_of(outcome.handler.request).add(_KEY, state, order=ORDER_SESSION, settle=settle)
         raise
     line = store.set_cookie(state)
     if line is not None:
         outcome.handler.add_header("Set-Cookie", line)
 
 
-async def _take_back(line: str, outcome: Outcome) -> None:
+async def _add_cookie(line: str, outcome: Outcome) -> None:
     outcome.handler.add_header("Set-Cookie", line)
 
 
-async def _look_back(state: SessionState) -> None:
+async def _warn_if_changed(state: SessionState) -> None:
     if state.is_changed:
         logger.warning(
             "A session was changed after its response had left, and was not saved. "

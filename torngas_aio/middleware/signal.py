@@ -1,4 +1,4 @@
-"""Sends the signals of a request, one sending a stage. `torngas_aio.signal` lists them."""
+"""A middleware that sends a signal at each stage of a request. `torngas_aio.signal` lists them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +14,10 @@ _Clear = Callable[[], None]
 
 
 class SignalMiddleware:
-    """Tells the receivers of `torngas_aio.signal` where each request stands.
+    """A middleware that sends the signals of `torngas_aio.signal` at each stage of a request.
 
-    A receiver's error counts as an error of the stage: before the response it becomes the answer (500).
-    A receiver's answer is dropped; it neither ends a stage nor the request.
+    An error in a receiver is an error of the stage: before the response it leads to a 500.
+    Return values of receivers are ignored; they end neither a stage nor the request.
     """
 
     async def process_call(self, request: HTTPServerRequest, clear: _Clear) -> None:
