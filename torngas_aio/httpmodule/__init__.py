@@ -1,7 +1,7 @@
-"""HTTP modules: hooks that turn on and off per route.
+"""HTTP modules: hooks that are enabled for each route.
 
 httpmodule.py  the base class, and the middleware that adds modules to routes
-ratelimit.py   requests for each time
+ratelimit.py   rate limits
 """
 
 from torngas_aio.httpmodule.httpmodule import BaseHttpModule

@@ -1,11 +1,11 @@
-"""HTTP modules: their base class, and the middleware that folds them into each route's pipeline.
+"""HTTP modules: their base class, and the middleware that adds them to each route's pipeline.
 
     COMMON_MODULES = ('app.Auth', 'app.Audit')                       every matched route, first
     ROUTE_MODULES  = {'Login': ['!app.Auth'],                        a route's name, or ...
                       '^/api/': ['app.Throttle', '!all']}            ... a regular expression, searched in the path
 
-`!x` takes the common module x out, `!all` all of them; what a route names itself stays in. Nothing of this is
-looked at during a request but the regular expressions, each once.
+`!x` excludes the common module x, `!all` all common modules; modules listed for the route itself stay. During a request
+only the regular expressions are evaluated, each once.
 """
 
 import re
@@ -34,37 +34,37 @@ Clear = Callable[[], None]
 
 
 class BaseHttpModule:
-    """Override what you need, each an `async def`; one instance serves every request of the application.
+    """A base class of HTTP modules. Hooks are `async def`; one instance serves all requests of the application.
 
-    A true return value ends that stage for the request, `clear()` ends all stages. In every stage modules run in
-    the order in which they are declared, common modules before those of the route.
+    A true return value ends that stage for the request, `clear()` ends all stages. In all stages modules run in
+    declared order, common modules before those of the route.
     """
 
     before_body = False
-    """Whether `begin_request` runs before the request's body is read; asking for the body there raises."""
+    """Whether `begin_request` runs before the request's body is read; accessing the body there raises."""
 
     depends_on: tuple[object, ...] = ()
-    """Classes, or dotted paths of such, whose request hooks must run before this one's; checked at start."""
+    """Classes, or their dotted paths, whose request hooks must run before this one's; checked at start."""
 
     @no_hook
     async def begin_request(self, handler: Any, clear: Clear) -> object:
-        """Before the handler's method. Finish the response and return a true value to keep it from running."""
+        """Run before the handler's method. To skip the method, finish the response and return a true value."""
 
     @no_hook
     async def begin_render(self, handler: Any, clear: Clear, template_name: str, **kwargs: Any) -> object:
-        """Before a template is rendered."""
+        """Run before a template is rendered."""
 
     @no_hook
     async def begin_response(self, handler: Any, clear: Clear, chunk: list[bytes]) -> object:
-        """Before the header is sent; change the parts of *chunk*, the body, in place, or `handler.write()`."""
+        """Run before the header is sent; change *chunk*, the parts of the body, in place, or call `handler.write()`."""
 
     @no_hook
     async def complete_response(self, handler: Any, clear: Clear) -> object:
-        """After the response was sent, or the client is gone."""
+        """Run after the response was sent, or the client has disconnected."""
 
 
 class HttpModuleMiddleware:
-    """Stands in the pipeline where the HTTP modules shall run.
+    """The middleware that runs the HTTP modules, at its position in the pipeline.
 
     Args:
         common: Modules of every matched route; dotted paths or classes. None: settings.COMMON_MODULES.
@@ -86,11 +86,11 @@ class HttpModuleMiddleware:
         self.path_patterns: tuple[re.Pattern[str], ...] = ()
 
     def attach(self, route_names: Iterable[str]) -> None:
-        """Make one instance of each module class, and tell route names from path expressions.
+        """Create one instance of each module class, and separate route names from path expressions.
 
         Raises:
-            ConfigError: A module that cannot be imported or is none, a `!x` without its x, a key that fits nothing;
-                every fault is listed.
+            ConfigError: A module cannot be imported or is not an HTTP module, an excluded module is not a common one,
+                or a key is neither a route name nor an expression; lists all faults.
         """
         faults: list[str] = []
         self._names = frozenset(route_names)
@@ -106,7 +106,7 @@ class HttpModuleMiddleware:
         self.path_patterns = tuple(pattern for pattern in compiled if pattern is not None)
 
     def hooks_for(self, route_name: str | None, matched: frozenset[int]) -> dict[str, list[Hook]]:
-        """Return the hooks of the modules that run for this route and these path expressions, by stage."""
+        """Return the hooks of the modules for this route and these matched path expressions, by stage."""
         found: dict[str, list[Hook]] = {}
         for module in self.modules_for(route_name, matched):
             for stage, hooks in self._hooks[module].items():
@@ -114,7 +114,7 @@ class HttpModuleMiddleware:
         return found
 
     def modules_for(self, route_name: str | None, matched: frozenset[int]) -> list[_Declared]:
-        """Return the modules, as declared, in the order they run; each once, at its first place."""
+        """Return the modules, as declared, in order of execution; each once, at its first position."""
         expressions = {self._pattern_keys[index] for index in matched}
         keys = [key for key in self._by_route if key in expressions or (key == route_name and key in self._names)]
         declared = [module for key in keys for module in self._by_route[key]]

@@ -1,12 +1,12 @@
-"""So many requests in such a time, and 429 after that; an HTTP module on the library `limits`.
+"""Rate limiting: an HTTP module, based on the library `limits`, that responds with 429 above a limit.
 
     class LoginLimit(RateLimit):                    RATE_LIMIT = {"storage": "async+redis://127.0.0.1:6379"}
         limit = "5/minute"                          ROUTE_MODULES = {"Login": ["app.modules.LoginLimit"]}
 
-    request ── key (the client's address) ── still something left? ── yes: on, with RateLimit headers
-                                                                   └─ no: 429 with Retry-After
+    request ── key (the client's address) ── below the limit? ── yes: continue, with RateLimit headers
+                                                              └─ no: 429 with Retry-After
 
-Each class counts for itself.
+Each class has its own counters.
 """
 
 import asyncio
@@ -54,24 +54,24 @@ _MAX_KEY = 128
 MAX_COUNTERS = 100_000
 
 RATE_LIMIT_DEFAULTS: dict[str, Any] = {
-    "default": "100/minute",  # of classes without a `limit` of their own; several: "100/minute;1000/hour"
+    "default": "100/minute",  # for classes without `limit`; several limits: "100/minute;1000/hour"
     "storage": "memory",  # of this process; or a `limits` URI, such as 'async+redis://127.0.0.1:6379'
     "storage_options": {},
     "strategy": "sliding-window-counter",  # or 'fixed-window', 'moving-window'
-    "timeout": 1.0,  # seconds for the storage to answer
+    "timeout": 1.0,  # of the storage, in seconds
     "when_unavailable": "allow",  # or 'refuse' with 503
     "headers": True,  # send RateLimit-Limit, -Remaining and -Reset
 }
 
 
 class RateLimit(BaseHttpModule):
-    """Limits the requests of each client; put a subclass with a `limit` of its own on a route.
+    """A limit on the requests of each client; add a subclass with its own `limit` to a route.
 
-    The client is its address (behind TRUSTED_PROXIES the one they vouch for), of IPv6 the /64 network, which is
-    what one customer gets. Override `key_of` to count by visitor, API key or anything else.
+    A client is identified by its address (behind TRUSTED_PROXIES, the forwarded one); for IPv6 by the /64 network,
+    the usual size for one customer. Override `key_of` to count by visitor, API key or anything else.
 
     Raises:
-        ConfigError: A limit, storage or strategy that does not exist.
+        ConfigError: A limit, storage or strategy is invalid.
     """
 
     before_body = True
@@ -79,7 +79,7 @@ class RateLimit(BaseHttpModule):
     openapi_responses: ClassVar[Mapping[int, str]] = {429: "Too many requests; `Retry-After` says when to come back."}
 
     limit: str | None = None
-    """Such as `"5/minute"` or `"5/minute;50/day"`; None: the setting's default."""
+    """The limits, such as `"5/minute"` or `"5/minute;50/day"`; None: RATE_LIMIT['default']."""
 
     def __init__(self) -> None:
         given = settings.RATE_LIMIT
@@ -93,10 +93,10 @@ class RateLimit(BaseHttpModule):
         self._scope = f"{type(self).__module__}.{type(self).__qualname__}"
         self._limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, RateLimiter] = WeakKeyDictionary()
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-        self._complained_at = -math.inf
+        self._logged_at = -math.inf
 
     def key_of(self, handler: RequestHandler) -> str | None:
-        """Return what requests are counted by; None: this one is not limited."""
+        """Return the key that requests are counted by; None: this request is not limited."""
         return _network_of(handler.request.remote_ip)
 
     async def begin_request(self, handler: RequestHandler, clear: _Clear) -> None:
@@ -108,25 +108,25 @@ class RateLimit(BaseHttpModule):
             async with asyncio.timeout(self._options["timeout"]):
                 verdict = await self._hit(limiter, _short(key))
         except Exception as exc:  # a boundary: a storage may raise anything
-            self._complain(exc)
+            self._log_failure(exc)
             if self._options["when_unavailable"] == "refuse":
                 raise HTTPError(503, "The rate limit's storage does not answer") from exc
             return
         is_allowed, item, remaining, reset_at = verdict
         seconds = max(0, math.ceil(reset_at - time.time()))
         if self._options["headers"]:
-            _note_state(handler, item.amount, remaining, seconds)
+            _set_headers(handler, item.amount, remaining, seconds)
         if not is_allowed:
             _headers_of(handler)["Retry-After"] = str(max(1, seconds))
             raise HTTPError(429, "%s has no requests left of %s", quote_field(str(key)), item)
 
     async def begin_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
-        """Put the headers onto whatever answer it has become, an error page too."""
+        """Add the headers to the response, even if it is an error page."""
         for name, value in getattr(handler, "_rate_limit_headers", {}).items():
             handler.set_header(name, value)
 
     async def _hit(self, limiter: RateLimiter, key: str) -> tuple[bool, limits.RateLimitItem, int, float]:
-        """Count one request; the verdict is that of the limit with the least left."""
+        """Count one request; return whether it is allowed, and the limit with the fewest requests left."""
         tightest: tuple[bool, limits.RateLimitItem, int, float] | None = None
         for item in self._limits:
             is_allowed = await limiter.hit(item, self._scope, key)
@@ -146,21 +146,21 @@ class RateLimit(BaseHttpModule):
             return limiter
         async with self._locks.setdefault(loop, asyncio.Lock()):
             if loop not in self._limiters:
-                self._limiters[loop] = await self._made_limiter()
+                self._limiters[loop] = await self._create_limiter()
         return self._limiters[loop]
 
-    async def _made_limiter(self) -> RateLimiter:
+    async def _create_limiter(self) -> RateLimiter:
         storage: Storage = BoundedMemoryStorage()
         if self._options["storage"] != "memory":
-            # In a thread: the library imports its driver and reads Lua scripts from its package.
+            # In a thread, since the library imports its driver and reads Lua scripts from files.
             storage = await anyio.to_thread.run_sync(_storage, self._options)
             close_with_loop(self, partial(_close, storage))
         return _STRATEGIES[self._options["strategy"]](storage)
 
-    def _complain(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         now = time.monotonic()
-        if now - self._complained_at > 10:
-            self._complained_at = now
+        if now - self._logged_at > 10:
+            self._logged_at = now
             logger.error(
                 "The storage of rate limits does not answer (%r); requests are %s meanwhile.",
                 error,
@@ -169,23 +169,23 @@ class RateLimit(BaseHttpModule):
 
 
 def _headers_of(handler: Any) -> dict[str, str]:
-    """What this request's answer shall say; shared by all limits that it meets."""
+    """Return the headers for this request's response, shared by all of its limits."""
     headers: dict[str, str] | None = getattr(handler, "_rate_limit_headers", None)
     if headers is None:
         headers = handler._rate_limit_headers = {}
     return headers
 
 
-def _note_state(handler: RequestHandler, amount: int, remaining: int, seconds: int) -> None:
+def _set_headers(handler: RequestHandler, amount: int, remaining: int, seconds: int) -> None:
     headers = _headers_of(handler)
-    if remaining <= int(headers.get("RateLimit-Remaining", remaining)):  # the tightest of several modules
+    if remaining <= int(headers.get("RateLimit-Remaining", remaining)):  # keep the lowest of several modules
         headers["RateLimit-Limit"] = str(amount)
         headers["RateLimit-Remaining"] = str(remaining)
         headers["RateLimit-Reset"] = str(seconds)
 
 
 def _short(key: str) -> str:
-    """*key*, or a digest of a long one: a client may have chosen it, and storages keep it."""
+    """Return *key*, or a digest if it is long: clients may choose it, and storages store it."""
     return key if len(key) <= _MAX_KEY else hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -206,12 +206,12 @@ def _storage(options: Mapping[str, Any]) -> Storage:
     if "redis" in options["storage"].partition("://")[0]:
         extra.setdefault("implementation", "redispy")
     storage = storage_from_string(options["storage"], **extra)
-    assert isinstance(storage, Storage)  # the check of the setting takes no other
+    assert isinstance(storage, Storage)  # `_uri` refuses others
     return storage
 
 
 async def _close(storage: Storage) -> None:
-    """Close the connections of a storage on Redis; the library itself offers no way to."""
+    """Close the connections of a Redis storage; the library has no method for it."""
     client = getattr(getattr(storage, "bridge", None), "storage", None)
     if client is not None:
         await client.aclose()
@@ -235,7 +235,7 @@ def _uri(path: str, value: object) -> Iterator[Fault]:
 
 
 def _schemes(kind: type[Any]) -> Iterator[str]:
-    """The schemes of the library's storages, and of those that the project has defined."""
+    """Yield the URI schemes of the library's storages and of those defined by the project."""
     yield from getattr(kind, "STORAGE_SCHEME", None) or ()
     for each in kind.__subclasses__():
         yield from _schemes(each)
@@ -264,11 +264,10 @@ def _faults(given: object) -> Iterator[Fault]:
 
 
 class BoundedMemoryStorage(Storage, SlidingWindowCounterSupport):
-    """Fixed and sliding windows in this process, at most *max_counters*: a new one replaces the longest untouched.
+    """A storage of fixed and sliding windows in memory, with LRU eviction above *max_counters*.
 
-    Each step costs the same however many clients there are. The library's own store walks over every key at every
-    request, in tasks that are not awaited; here a counter that has expired goes when it is met, or when a new one
-    needs its place.
+    Each operation takes constant time. The library's own memory storage scans all keys at each request, in tasks that
+    are not awaited; here an expired counter is reset on its next use, or evicted.
     """
 
     STORAGE_SCHEME = ["async+torngas"]  # noqa: RUF012  # as the library declares it
