@@ -211,7 +211,6 @@ class HTTPExchange(HTTPConnection):
             ValueError: A name or value contains a line break or NUL.
             HTTPOutputError: *chunk* is longer than Content-Length allows.
                 Nothing was sent; another head may be.
-                Nothing was sent then, and another head may be.
         """
         assert isinstance(start_line, ResponseStartLine)
         status = start_line.code

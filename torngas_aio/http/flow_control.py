@@ -144,17 +144,17 @@ class FlowControlledProtocol(asyncio.Protocol):
         self.write(data)
 
     def yield_turn(self) -> None:
-        """Have writers wait for the loop's next turn, as if the transport were full.
+        """Make writers wait for the loop's next turn, as if the transport were full.
 
-        A TLS transport whose client has gone takes any number of bytes until the loop has told us: a handler that
-        writes without end, and awaits nothing else, would never let it.
+        A TLS transport whose client has gone accepts any number of bytes until the loop calls `connection_lost`: a
+        handler that writes endlessly, and awaits nothing else, would never let it run.
         """
         if not self.is_writing_paused:
             self.is_writing_paused = self._is_yielding = True
             self.server_state.loop.call_soon(self._end_yielding)
 
     def _end_yielding(self) -> None:
-        if self._is_yielding:  # else the transport has paused us
+        if self._is_yielding:  # otherwise the transport has paused writing
             self._is_yielding = False
             self.resume_writing()
 

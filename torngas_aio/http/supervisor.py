@@ -433,9 +433,7 @@ class Supervisor:
 
     def _check_deadlines(self) -> None:
         now = time.monotonic()
-        if (
-            passed := now - self._checked_at
-        ) > 2 * REPORT_SECONDS:  # this process was suspended, perhaps with its workers
+        if (passed := now - self._checked_at) > 2 * REPORT_SECONDS:  # this process, and perhaps a worker, was suspended
             for slot in self._all_slots():
                 slot.postpone(passed, now)
         self._checked_at = now

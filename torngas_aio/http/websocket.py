@@ -351,14 +351,14 @@ class WebSocketConnection(Successor):
         return writer
 
     def _yield_turn(self, sent: int) -> None:
-        """Have writers wait for the loop's next turn; see `FlowControlledProtocol.yield_turn`."""
+        """Make writers wait for the loop's next turn; see `FlowControlledProtocol.yield_turn`."""
         self._yields_at = sent + _TURN_BYTES
         if not self._is_writing_paused:
             self._is_writing_paused = self._is_yielding = True
             self._loop.call_soon(self._end_yielding)
 
     def _end_yielding(self) -> None:
-        if self._is_yielding:  # else the transport has paused us
+        if self._is_yielding:  # otherwise the transport has paused writing
             self._is_yielding = False
             self.resume_writing()
 
