@@ -69,8 +69,8 @@ NAMES = {
     "settings_manager": "SETTINGS_MODULE_ENVIRON settings",
     "signal": "call_finished call_started handler_render handler_response handler_started",
     "storage": "SortedDict Storage ThreadedDict sorteddict storage storify threadeddict",
-    "template.jinja2_loader": "Jinja2TemplateLoader",
-    "template.mako_loader": "MakoTemplateLoader",
+    "template.jinja2_loader": "Jinja2TemplateLoader _JINJA_ENV",
+    "template.mako_loader": "MakoTemplateLoader _lookup",
     "urlhelper": "Url include route",
     "utils": "IterBetter LazyImport Null RWLock cached_property is_future iterbetter iters lazyimport lstrips"
     " request_context rstrips safestr safeunicode sleep strips",

@@ -53,6 +53,12 @@ _NAMES: dict[str, dict[str, str]] = {
         "pool": "Each alias has its own pool; POOL_KWARGS configure it.",
     },
     "torngas_aio.logger": {"enable_pretty_logging": "LOGGING and `torngas_aio.logger.init_logging` set logs up."},
+    "torngas_aio.template.jinja2_loader": {
+        "_JINJA_ENV": "TEMPLATE_CONFIG takes `filters` (functions or dotted paths), `globals`, `tests`, `extensions`.",
+    },
+    "torngas_aio.template.mako_loader": {
+        "_lookup": "TEMPLATE_CONFIG takes `imports`, `default_filters` and the other options of Mako's TemplateLookup.",
+    },
     "torngas_aio.middleware": {"manager": "`application.pipeline` holds the hooks; `torngas-aio pipeline` shows them."},
     "torngas_aio.middleware.session": {
         "session_parameters": "`settings.SESSION` has every default.",

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import jinja2
 from jinja2 import nodes
 
+from torngas_aio._former_names import former_names
 from torngas_aio.exception import ArgumentError, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template.base import refuse_unknown
@@ -213,3 +214,6 @@ def _looked_up_names(tree: nodes.Template) -> Iterator[str]:
     # Extensions look up names at run time: `{% trans %}` uses these.
     if next(tree.find_all((nodes.ExtensionAttribute, nodes.ImportedName)), None) is not None:
         yield from ("gettext", "ngettext", "pgettext")
+
+
+__getattr__ = former_names(__name__)

@@ -26,6 +26,7 @@ from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
 from mako.runtime import Context
 
 from torngas_aio._concurrency import run_in_loop, run_in_thread
+from torngas_aio._former_names import former_names
 from torngas_aio.exception import ArgumentError, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template.base import refuse_unknown
@@ -256,3 +257,6 @@ def _uri_in(error: Exception) -> str:
 
 def _bytes(page: object) -> bytes:
     return page if isinstance(page, bytes) else str(page).encode()
+
+
+__getattr__ = former_names(__name__)
