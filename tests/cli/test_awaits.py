@@ -102,6 +102,8 @@ FORGOTTEN = [
     "async with session_scope() as s:\n    s.commit()",
     "Connector.get_conn('default').create_db()",
     "Connector.get_session().commit()",
+    "Connector.get_session()['master']().commit()",
+    "Connector.conn_pool['default'].create_db()",
     "told.send(self)",
     "call_started.send(self)",
     "own()",

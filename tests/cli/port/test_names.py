@@ -70,6 +70,8 @@ def test_classes_know_those_above_and_below() -> None:
         ("def f(c=None):\n    c = c or cache\n    c.clear()\n", "async def f(c=None):\n    c = c or cache\n    await c.clear()\n"),
         ("def g(c):\n    c.clear()\n\n\ng([])\n", None),
         ("def g(c):\n    c.clear()\n\n\ng(cache)\ng([])\n", None),
+        ("from torngas_aio.db.dbalchemy import Connector\n\n\ndef f():\n    s = Connector.get_session('a')['master']()\n    s.commit()\n", "async def f():\n    s = Connector.get_session('a')['master']()\n    await s.commit()\n"),
+        ("from torngas_aio.db.dbalchemy import Connector\n\n\ndef f():\n    Connector.conn_pool['a'].create_db()\n", "async def f():\n    await Connector.conn_pool['a'].create_db()\n"),
         ("def f(x):\n    return (lambda cache: cache.get('a'))(x)\n", None),
         ("def g():\n    c: object = cache\n    c.clear()\n", "async def g():\n    c: object = cache\n    await c.clear()\n"),
     ],

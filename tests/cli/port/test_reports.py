@@ -89,6 +89,15 @@ def test_a_method_that_waits_in_each_class_is_awaited(tmp_path: Path, capsys: py
     assert "TGM201 `.keep()` is a method of several classes, some of which wait now (app.py)." in line
 
 
+def test_common_methods_of_known_objects_are_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    widget = "class Box(object):\n    def render(self):\n        return cache.get('a')\n\n\n"
+    project.write(
+        "app.py", f"{CACHE}{widget}class A(WebHandler):\n    def get(self, x):\n        self.render('a.html')\n"
+    )
+    assert listed(port(project, capsys)) == []
+
+
 def test_work_for_a_loop_that_never_runs_is_found_in_other_modules(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -255,7 +255,8 @@ class Project:
         if is_super or name in BUILTIN_METHODS or name in VERBS or self.names.is_foreign(use.chain, key):
             return
         if name in COMMON_METHODS:
-            self.common[name].append((key, use))
+            is_known = self.names.resolve(use.chain[:-2], key[0], self.names.function(key))
+            self.common[name] += [] if is_known else [(key, use)]
             return
         found = self.names.methods.get(name, [])
         if len(found) == 1:
