@@ -131,7 +131,7 @@ async def test_a_job_that_was_given_but_not_heard_of_runs(backend: BaseJobs) -> 
         pass
     backend._held.clear()  # as if it had not been read
     await backend._ask("DEL", f"{backend._prefix}:alive:{backend._worker}")
-    heart, backend._heart = backend._heart, None
+    heart, backend._heartbeat = backend._heartbeat, None
     assert heart is not None
     async with worker_of(backend, ["default"]):
         await until(lambda: seen == [1])

@@ -226,7 +226,7 @@ def _lock_name(key: str) -> str:
 
 def _refuse_unfit(function: object, signature: inspect.Signature, key: object) -> None:
     if not inspect.iscoroutinefunction(function):
-        raise ArgumentError(f"@cached: {function!r} is no coroutine function. Make it `async def`.")
+        raise ArgumentError(f"@cached: {function!r} is not a coroutine function. Make it `async def`.")
     if key is None and next(iter(signature.parameters), None) in {"self", "cls"}:
         raise ArgumentError(
             f"@cached: {function!r} is a method, and the default key does not distinguish its instances. "

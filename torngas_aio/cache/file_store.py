@@ -75,7 +75,7 @@ class FileStore:
     def __init__(self, path: str | Path, clock: Callable[[], float], patience: float) -> None:
         self.path = Path(path)
         self.clock = clock
-        self._next_timeout = patience
+        self._patience = patience
 
     def find(self, key: str) -> Record | None:
         """Return the unexpired record of *key*, or None; a torn or foreign file counts as absent."""
@@ -184,7 +184,7 @@ class FileStore:
 
     @contextlib.contextmanager
     def _locked(self, key: str) -> Generator[Path]:
-        with self._holding(self._stripe(self._place(key)), self._next_timeout) as draft:
+        with self._holding(self._stripe(self._place(key)), self._patience) as draft:
             yield draft
 
     @contextlib.contextmanager

@@ -160,7 +160,7 @@ class KeyMaker:
         head = self.function("", self.key_prefix, number)
         if self.function("k*", self.key_prefix, number) != f"{head}k*":
             raise NotImplementedError(
-                f"KEY_FUNCTION {self.function!r} does not end in the key itself, so keys cannot be told from it."
+                f"KEY_FUNCTION {self.function!r} does not end in the key itself, so keys() cannot list the keys."
             )
         return head
 

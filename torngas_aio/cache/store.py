@@ -172,12 +172,12 @@ class Forgeries:
     def __init__(self, store: Store, owner: str) -> None:
         self._store = store
         self._owner = owner
-        self._was_told = False
+        self._has_logged = False
 
     async def remove(self, stored_key: str, data: bytes, error: InvalidSignature) -> None:
         """Remove *data* from *stored_key*, so that `add`, `has_key` and other operations find the key absent."""
-        if not self._was_told:
-            self._was_told = True
+        if not self._has_logged:
+            self._has_logged = True
             logger.error(
                 "%s: %s It counts as absent and is removed, as all such values will be, without a further line. Its "
                 "secret is another process's or a former one, it was stored before values were signed, or another "

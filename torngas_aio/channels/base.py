@@ -347,16 +347,16 @@ class BaseChannels(ABC):
         for subscription in tuple(self._by_name.get(message.channel, ())):
             subscription.take(message)
 
-    def deliver_to_patterns(self, message: Message, is_told_for: Callable[[str], bool] = lambda _: True) -> None:
+    def deliver_to_patterns(self, message: Message, is_for_pattern: Callable[[str], bool] = lambda _: True) -> None:
         """Deliver *message* to this process's subscribers with a matching pattern; those of its name already have it.
 
         Args:
-            is_told_for: Whether this delivery is for a given pattern, if the store delivers once per matching pattern.
+            is_for_pattern: Whether this delivery is for a pattern, if the store delivers once per matching pattern.
         """
         for subscription in tuple(self._with_patterns):
             if message.channel not in subscription.names:
                 first = next((each for each in subscription.patterns if fnmatchcase(message.channel, each)), None)
-                if first is not None and is_told_for(first):
+                if first is not None and is_for_pattern(first):
                     subscription.take(message)
 
     def deliver_gap(self, names: Iterable[str]) -> None:

@@ -111,12 +111,12 @@ class RedisChannels(BaseChannels):
         key, entries = self._members_key(name), [f"{self._process} {member}" for member in members]
         milliseconds = int(PRESENT_SECONDS * 1000)
         await self._ask(
-            key, f"The members of {name!r} cannot be told", "EVAL", _PRESENT, 1, key, milliseconds, *entries
+            key, f"The members of {name!r} cannot be published", "EVAL", _PRESENT, 1, key, milliseconds, *entries
         )
 
     async def _withdraw(self, name: str, member: str) -> None:
         key = self._members_key(name)
-        await self._ask(key, f"The members of {name!r} cannot be told", "ZREM", key, f"{self._process} {member}")
+        await self._ask(key, f"The members of {name!r} cannot be published", "ZREM", key, f"{self._process} {member}")
 
     def _members_key(self, name: str) -> str:
         return f"{self._channel(name)}:m"

@@ -147,7 +147,7 @@ class RedisJobs(BaseJobs):
         self._taken_over: deque[_Entry] = deque()
         self._reading: asyncio.Task[list[_Entry]] | None = None
         self._maintenance: asyncio.Task[None] | None = None
-        self._heart: _Heart | None = None
+        self._heartbeat: _Heartbeat | None = None
         self._is_closing = False
 
     # ------------------------------------------------------------------ enqueueing
@@ -235,7 +235,7 @@ class RedisJobs(BaseJobs):
     async def open_worker(self, queues: Collection[str], concurrency: int) -> None:
         self._queues, self._slots, self._is_closing = tuple(queues), concurrency, False
         await self._make_groups()
-        self._heart = _Heart(self._new_client, f"{self._prefix}:alive:{self._worker}")
+        self._heartbeat = _Heartbeat(self._new_client, f"{self._prefix}:alive:{self._worker}")
         self._maintenance = asyncio.create_task(self._maintain(), name=f"jobs {self.alias}")
 
     async def listen(self) -> AsyncGenerator[TakenMessage, None]:
@@ -269,8 +269,8 @@ class RedisJobs(BaseJobs):
         for queue, number in tuple(self._held):
             await self._give_back(queue, number)
         self._held.clear()
-        if self._heart is not None:
-            await self._heart.stop()
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
 
     async def _read(self) -> list[_Entry]:
         """Return waiting jobs, at most as many as there are free slots; block for a moment if there are none."""
@@ -376,7 +376,7 @@ class RedisJobs(BaseJobs):
         return f"{self._prefix}:q:{queue}"
 
 
-class _Heart:
+class _Heartbeat:
     """The heartbeat of a worker, sent from its own thread, so that a job blocking the event loop does not stop it."""
 
     def __init__(self, make_client: Callable[[], RedisClient], key: str) -> None:

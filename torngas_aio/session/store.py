@@ -275,7 +275,7 @@ class SessionStore:
             if renewed is not None and seen is not None:
                 swap = await self._record_store.swap(old_key, renewed, seen.token, _RENEWED_SECONDS)
                 is_moved, now = swap.is_done, swap.current
-            else:  # gone or renewed: so it must still be, or the user was revoked meanwhile
+            else:  # gone or renewed; if that has changed, the user may have been revoked meanwhile
                 now = await self._record_store.read(old_key)
                 is_moved = (now and now.data) == (seen and seen.data)
             if not is_moved:  # another request changed the record first: include its changes

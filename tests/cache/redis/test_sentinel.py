@@ -115,16 +115,16 @@ async def test_a_failover_that_is_given_up_lets_calls_go_on(calm: RedisSentinels
     await cache.set("key", 1)
     watch = cache._watch
     assert watch is not None
-    await watch._on_ready("+try-failover", ["master", "another", HOST, "1"])
+    await watch._on_message("+try-failover", ["master", "another", HOST, "1"])
     assert watch.is_settled
-    await watch._on_ready("+try-failover", ["master", calm.service, HOST, str(calm.first.port)])
+    await watch._on_message("+try-failover", ["master", calm.service, HOST, str(calm.first.port)])
     assert not watch.is_settled
     await watch._compare()  # as a sentinel does that has not heard of the failover
     assert not watch.is_settled
     waiting = asyncio.ensure_future(cache.get("key"))
     await until(lambda: watch._settled._waiters)
     assert not waiting.done()
-    await watch._on_ready("-failover-abort-not-elected", ["master", calm.service, HOST, str(calm.first.port)])
+    await watch._on_message("-failover-abort-not-elected", ["master", calm.service, HOST, str(calm.first.port)])
     assert await waiting == 1
     await cache.close()
     await cache.close()
@@ -167,10 +167,10 @@ async def test_what_was_said_before_a_failover_does_not_end_it(
     monkeypatch.setattr(watch.sentinels, "_ask", ask)
     comparing = asyncio.ensure_future(watch._compare())
     await is_asked.wait()
-    await watch._on_ready("+try-failover", ["master", calm.service, HOST, "1"])
+    await watch._on_message("+try-failover", ["master", calm.service, HOST, "1"])
     may_answer.set()
     await comparing
     assert not watch.is_settled
-    await watch._on_ready("+switch-master", [calm.service, HOST, "1", HOST, "2"])
+    await watch._on_message("+switch-master", [calm.service, HOST, "1", HOST, "2"])
     assert watch.is_settled
     await watch.aclose()

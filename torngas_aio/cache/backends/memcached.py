@@ -123,13 +123,13 @@ class MemcachedCache(BaseCache):
 
     async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
         self._check_size(key, data)
-        assert isinstance(token, int), f"{token!r} is no token of this cache"
+        assert isinstance(token, int), f"{token!r} is not a token of this cache"
         if await self._write(key, lambda link, wire: link.cas(wire, data, token, _exptime(timeout))):
             return Swap(True, None)
         return Swap(False, await self.raw_read(key))
 
     async def raw_drop(self, key: str, token: object) -> bool:
-        assert isinstance(token, int), f"{token!r} is no token of this cache"
+        assert isinstance(token, int), f"{token!r} is not a token of this cache"
         return await self._write(key, lambda link, wire: link.meta_delete(wire, token))
 
     # Many keys
@@ -301,13 +301,13 @@ class MemcachedCache(BaseCache):
         )
 
     def _number(self, key: str, data: bytes) -> int:
-        number = parse_integer(data.rstrip(b" "), _MAX_DIGITS)  # memcached pads where a number got shorter
+        number = parse_integer(data.rstrip(b" "), _MAX_DIGITS)  # memcached pads a shortened number with spaces
         if number is None:
             raise self._no_number(key)
         return number
 
     def _no_number(self, key: str) -> ValueError:
-        return ValueError(f"{self.label}: the value under {key!r} is no integer of 64 bits, before or after.")
+        return ValueError(f"{self.label}: the value under {key!r} is not an integer of 64 bits, before or after.")
 
 
 async def _outcome(call: Awaitable[T]) -> T | Exception:

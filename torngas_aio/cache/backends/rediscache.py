@@ -104,7 +104,7 @@ class RedisCache(BaseCache, RedisClient):
     async def raw_incr(self, key: str, delta: int) -> int | None:
         reply = await self._run(_INCR, key, delta)
         if isinstance(reply, ReplyError) and ("not an integer" in str(reply) or "overflow" in str(reply)):
-            raise ValueError(f"{self.label}: the value under {key!r} is no integer of 64 bits, before or after.")
+            raise ValueError(f"{self.label}: the value under {key!r} is not an integer of 64 bits, before or after.")
         checked = self._checked(reply, key)
         return None if checked is None else int(checked)
 
@@ -252,7 +252,7 @@ def _literal(text: str) -> str:
 
 
 def _as_bytes(token: object) -> bytes:
-    assert isinstance(token, bytes), f"{token!r} is no token of this cache"
+    assert isinstance(token, bytes), f"{token!r} is not a token of this cache"
     return token
 
 

@@ -123,12 +123,12 @@ class MemcachedLink(FlagClient[bytes]):
         line = await self._execute_simple_command(
             self._connection, b"ms %b %d %b\r\n%b\r\n" % (key, len(data), flags, data)
         )
-        return _told(line, b"HD", b"EX", b"NF", b"NS")
+        return _is_status(line, b"HD", b"EX", b"NF", b"NS")
 
     async def meta_delete(self, key: bytes, cas: int) -> bool:
         """Delete *key* if *cas* is still its token."""
         line = await self._execute_simple_command(self._connection, b"md %b C%d\r\n" % (key, cas))
-        return _told(line, b"HD", b"EX", b"NF")
+        return _is_status(line, b"HD", b"EX", b"NF")
 
     async def _lines(self, count: int) -> list[bytes]:
         await self._connection.writer.drain()
@@ -194,7 +194,7 @@ def _number(digits: bytes) -> int:
     return number
 
 
-def _told(line: bytes, yes: bytes, *no: bytes) -> bool:
+def _is_status(line: bytes, yes: bytes, *no: bytes) -> bool:
     word = line[:2]
     if word != yes and word not in no:
         raise ServerAnswer(line.decode("utf-8", "replace"))

@@ -58,7 +58,7 @@ class MemcachedPool:
         self.name = name
         self._address = address
         self._seconds = seconds
-        self._next_timeout = min(patience_of(seconds), seconds)
+        self._patience = min(patience_of(seconds), seconds)
         self._breaker = CircuitBreaker(f"memcached at {name}", self._probe, longest_pause)
         self._places = Places(size)
         self._idle: list[MemcachedLink] = []  # a stack: the most recently used link is last and is reused first
@@ -158,7 +158,7 @@ class MemcachedPool:
     async def _answers(self, link: MemcachedLink) -> bool:
         """Return whether the server answers on a connection that was idle for long; if not, close it."""
         try:
-            async with asyncio.timeout(self._next_timeout):
+            async with asyncio.timeout(self._patience):
                 await link.version()
         except (ClientException, OSError, EOFError, TimeoutError):
             link.abort()
@@ -170,7 +170,7 @@ class MemcachedPool:
 
     async def _open(self, deadline: float) -> MemcachedLink:
         """Return a new connection; the timeout equals the time after which a silent open one is given up."""
-        seconds = 2 * self._next_timeout
+        seconds = 2 * self._patience
         try:
             async with asyncio.timeout_at(min(deadline, self._loop.time() + seconds)):
                 return await MemcachedLink.open(self._address)
@@ -180,7 +180,7 @@ class MemcachedPool:
     def _watch(self, link: MemcachedLink, deadline: float) -> None:
         # PERF: asyncio.timeout() per call costs about 8 us; this, one comparison.
         self._in_use[link] = deadline
-        suspect_at = deadline - self._seconds + self._next_timeout
+        suspect_at = deadline - self._seconds + self._patience
         if self._timer is None or suspect_at < self._timer_at:
             self._set_timer(suspect_at)
 
@@ -189,7 +189,7 @@ class MemcachedPool:
         self._timer = None
         now = self._loop.time()
         if any(self._has_waited(link, now) for link in self._in_use):
-            self._breaker.suspect(self._examine, self._silent, self._next_timeout)
+            self._breaker.suspect(self._examine, self._silent, self._patience)
         for link, deadline in self._in_use.items():
             if link.is_overdue and now >= deadline:
                 link.is_late = True
@@ -199,12 +199,12 @@ class MemcachedPool:
         waiting = [deadline for link, deadline in self._in_use.items() if not link.is_late]
         if waiting:
             first = min(waiting)
-            suspect_at = max(first - self._seconds + self._next_timeout, now + self._next_timeout)
+            suspect_at = max(first - self._seconds + self._patience, now + self._patience)
             self._set_timer(min(max(first, now + GRACE_SECONDS), suspect_at))
 
     def _has_waited(self, link: MemcachedLink, now: float) -> bool:
         """Return whether the call on *link* has waited long enough to suspect the server."""
-        return self._in_use[link] - self._seconds + self._next_timeout <= now
+        return self._in_use[link] - self._seconds + self._patience <= now
 
     async def _examine(self) -> None:
         """Open a second connection to check whether the server answers at all."""

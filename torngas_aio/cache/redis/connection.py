@@ -116,7 +116,7 @@ class RedisWire(asyncio.Protocol):
         self._on_lost = on_lost
         self._on_writable = on_writable
         self._on_silence = on_silence
-        self._next_timeout = min(patience, seconds)
+        self._patience = min(patience, seconds)
         self._in_flight: deque[tuple[Slot, float]] = deque()
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=NOTHING)
         self._overdue: tuple[Slot, float] | None = None
@@ -179,7 +179,7 @@ class RedisWire(asyncio.Protocol):
         deadline = now + self._seconds
         self._sent_at = now
         if self._timer is None:
-            self._timer = self._loop.call_at(now + self._next_timeout, self._check, context=self._context)
+            self._timer = self._loop.call_at(now + self._patience, self._check, context=self._context)
         self._in_flight.extend([(slot, deadline) for _, slot in commands])
         write_parts(transport, [packed for packed, _ in commands])
 
@@ -243,10 +243,10 @@ class RedisWire(asyncio.Protocol):
         late = self._loop.time() - oldest[1]
         if late < 0:
             self._overdue = None
-            rest = self._next_timeout - self.waited
+            rest = self._patience - self.waited
             if rest <= 0:
                 self._on_silence()
-                rest = self._next_timeout
+                rest = self._patience
             self._timer = self._loop.call_later(min(rest, -late), self._check, context=self._context)
         elif oldest is self._overdue or (self._overdue is not None and late > self._seconds):
             self.close(WireLost(f"no answer within {self._seconds:g} s", was_late=True))

@@ -57,7 +57,7 @@ class RedisLink:
         self._make = make
         self._seconds = seconds
         self._connect_seconds = seconds if connect_seconds is None else connect_seconds
-        self._next_timeout = patience_of(seconds)
+        self._patience = patience_of(seconds)
         self._breaker = CircuitBreaker(f"Redis at {name}", self._reopen, longest_pause)
         self._loop = asyncio.get_running_loop()
         self._wire: RedisWire | None = None
@@ -157,7 +157,7 @@ class RedisLink:
     async def _doubt(self, wire: RedisWire) -> None:
         """Check a connection that was idle for long with a PING; close it if there is no reply."""
         try:
-            async with asyncio.timeout(self._next_timeout):
+            async with asyncio.timeout(self._patience):
                 await self._try(wire)
         except (OSError, TimeoutError):
             pass  # `_try` has closed it; the queue is sent on another connection
@@ -212,7 +212,7 @@ class RedisLink:
                     self._lost,
                     self._flush,
                     on_silence=self._suspect,
-                    patience=self._next_timeout,
+                    patience=self._patience,
                 )
             except BaseException:
                 await connection.disconnect(nowait=True)
@@ -234,7 +234,7 @@ class RedisLink:
             raise ConnectionError(str(reply))
 
     def _suspect(self) -> None:
-        self._breaker.suspect(self._examine, self._silent, self._next_timeout)
+        self._breaker.suspect(self._examine, self._silent, self._patience)
 
     async def _examine(self) -> None:
         """Open a second connection to check whether the server answers at all."""
@@ -242,7 +242,7 @@ class RedisLink:
         wire.close(WireLost("the test connection is no longer needed"))
 
     def _silent(self, reason: str) -> None:
-        if self._wire is not None and self._wire.waited > self._next_timeout:
+        if self._wire is not None and self._wire.waited > self._patience:
             self._wire.close(WireLost(reason, was_late=True))
 
     def _lost(self, wire: RedisWire, lost: WireLost) -> None:

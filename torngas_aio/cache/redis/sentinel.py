@@ -71,16 +71,16 @@ class SentinelWatch:
         self._arguments = {**asking, **location.sentinel_arguments}
         self.sentinels = cast(Any, _Sentinels)(location.nodes, sentinel_kwargs=self._arguments)
         self.master: Node | None = None
-        self._told: list[Moved] = []
+        self._listeners: list[Moved] = []
         self._begun = 0  # failovers
         self._settled = asyncio.Event()
         self._settled.set()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    def on_move(self, told: Moved) -> None:
-        """Register *told*; it is awaited with the new master's address (None when a failover begins) and the reason."""
-        self._told.append(told)
+    def on_move(self, listener: Moved) -> None:
+        """Register *listener*; it is awaited with the new master (None when a failover begins) and the reason."""
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """Start listening; no effect if already started."""
@@ -128,7 +128,7 @@ class SentinelWatch:
                 if message is not None:
                     is_silent = False
                     if message["type"] == "message":
-                        await self._on_ready(_text(message["channel"]), _text(message["data"]).split())
+                        await self._on_message(_text(message["channel"]), _text(message["data"]).split())
                 elif is_silent:
                     raise TimeoutError("no answer to a PING")
                 else:
@@ -145,7 +145,7 @@ class SentinelWatch:
             elif self._begun == begun:
                 await self._move(master)
 
-    async def _on_ready(self, channel: str, words: list[str]) -> None:
+    async def _on_message(self, channel: str, words: list[str]) -> None:
         service = self._location.service
         if channel == _SWITCH and words[:1] == [service] and len(words) == 5:
             await self._switch((words[3], int(words[4])))
@@ -161,7 +161,7 @@ class SentinelWatch:
         if self._settled.is_set():
             self._settled.clear()
             logger.warning("Redis at %s: the sentinels replace the master.", self._location.name)
-            await self._tell(None, "the sentinels are replacing the master")
+            await self._notify(None, "the sentinels are replacing the master")
 
     async def _end(self) -> None:
         self._settled.set()
@@ -177,11 +177,11 @@ class SentinelWatch:
             logger.warning("Redis at %s: the master is now %s:%d.", self._location.name, *master)
             self._settled.set()  # not for the first known master: that report does not end a failover
         if former != master:
-            await self._tell(master, "the sentinels have named another master")
+            await self._notify(master, "the sentinels have named another master")
 
-    async def _tell(self, master: Node | None, reason: str) -> None:
-        for told in self._told:
-            await told(master, reason)
+    async def _notify(self, master: Node | None, reason: str) -> None:
+        for listener in self._listeners:
+            await listener(master, reason)
 
 
 class _Sentinels(Sentinel):

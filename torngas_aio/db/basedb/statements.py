@@ -176,7 +176,7 @@ class Dialect:
         parts = [_TABLE.fullmatch(each.strip()) for each in table.split(",")] if isinstance(table, str) else []
         if not parts or not all(parts):
             raise ArgumentError(
-                f"{table!r} is no table's name, nor a name with an alias. "
+                f"{table!r} is neither a table's name nor a name with an alias. "
                 "Joins and the like are SQL of the program's own: write SQLLiteral('a JOIN b ON …')."
             )
         return ", ".join(self._aliased(part) for part in parts if part is not None)
@@ -194,7 +194,7 @@ class Dialect:
             match = _TERM.fullmatch(term.strip()) if isinstance(term, str) else None
             if match is None:
                 raise ArgumentError(
-                    f"{argument}={terms!r}: {term!r} is no column's name, nor one with ASC or DESC. "
+                    f"{argument}={terms!r}: {term!r} is neither a column's name nor one with ASC or DESC. "
                     f"An expression is SQL of the program's own: write {argument}=SQLLiteral('…')."
                 )
             found.append(" ".join([self.identifier(match[1]), *(part.upper() for part in match.groups()[1:] if part)]))
@@ -218,7 +218,7 @@ def columns_of(columns: object, argument: str, *, is_client: bool = True) -> dic
     if not is_mapping(columns):
         raise ArgumentError(
             f"{argument}={columns!r:.80}: write a dict of columns and their values. "
-            f"A column of the name {argument!r} goes into such a dict, too."
+            f"A column of the name {argument!r} goes into such a dict as well."
         )
     if is_client:
         for name, value in columns.items():

@@ -168,7 +168,7 @@ class DbSession(AsyncSession):
 
 
 class SessionTransaction(AsyncWithOnly, AsyncSessionTransaction):
-    """SQLAlchemy's, which tells when it is never opened."""
+    """SQLAlchemy's transaction, which reports an error if it is never entered."""
 
     def __init__(self, session: AsyncSession, name: str, nested: bool = False) -> None:
         super().__init__(session, nested)

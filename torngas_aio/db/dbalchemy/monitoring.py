@@ -97,7 +97,7 @@ class LagWatch:
         reached = bisect(self._history, False, key=lambda entry: not _is_past(node, entry[1]))
         missed = self._history[reached][0] if reached < len(self._history) else None
         if missed is not None and (position is None or not sampler.is_replica):
-            sampler.warn("it is not a replica that tells its position (GTID, LSN)")
+            sampler.warn("it is not a replica that reports its position (GTID, LSN)")
             return
         lag = 0.0 if missed is None else monotonic() - missed
         if (lag > self._max_seconds) is not node.is_late:

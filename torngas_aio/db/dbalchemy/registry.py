@@ -56,8 +56,8 @@ _Held = dict[tuple[str, int, int], tuple[Cluster, Any, Any]]
 _clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Held]" = WeakKeyDictionary()
 _NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
-_told: set[str] = set()  # notes on the settings `_told_of` that were already logged
-_told_of: tuple[object, object] = (None, None)
+_logged: set[str] = set()  # notes on the settings `_logged_for` that were already logged
+_logged_for: tuple[object, object] = (None, None)
 _tested: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_tests")  # the sessions of `rolled_back`
 
 
@@ -85,22 +85,22 @@ def validate_databases() -> list[str]:
             faults += exc.faults
     ConfigError.gather(faults, code="TGA501")
     _forget_other_settings()
-    _told.update(notes)
+    _logged.update(notes)
     return list(notes)
 
 
 def _forget_other_settings() -> None:
-    global _told_of  # noqa: PLW0603
+    global _logged_for  # noqa: PLW0603
     current = settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION
-    if any(one is not other for one, other in zip(current, _told_of, strict=True)):
-        _told.clear()
-        _told_of = current
+    if any(one is not other for one, other in zip(current, _logged_for, strict=True)):
+        _logged.clear()
+        _logged_for = current
 
 
 def _log_once(note: str) -> None:
     _forget_other_settings()
-    if note not in _told:
-        _told.add(note)
+    if note not in _logged:
+        _logged.add(note)
         logger.warning("%s", note)
 
 
