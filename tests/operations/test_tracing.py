@@ -140,6 +140,13 @@ async def test_an_unsampled_request_hands_its_parent_on_and_calls_no_sdk(
     assert told["line"] == {"trace_id": TRACE, "span_id": PARENT}
 
 
+async def test_a_tracestate_in_several_fields_is_handed_on_whole(exporter: InMemorySpanExporter) -> None:
+    fields = [("traceparent", UNSAMPLED), ("tracestate", "a=1"), ("tracestate", "b=2")]
+    async with TestClient(made()) as client:
+        told = (await client.get("/works/x", headers=fields)).json()
+    assert told["headers"] == {"traceparent": UNSAMPLED, "tracestate": "a=1,b=2"}
+
+
 @pytest.mark.parametrize("state", ["a=" + "x" * 2000, "no pairs", ",".join(f"k{each}=v" for each in range(40))])
 async def test_a_tracestate_that_cannot_be_taken_leaves_the_trace_as_it_is(
     exporter: InMemorySpanExporter, state: str

@@ -138,12 +138,13 @@ def _parent_of(request: Request) -> Context | None:
     sent = request.raw_header(_TRACEPARENT)
     if sent is None:
         return None
-    state = request.raw_header(b"tracestate") or b""
-    if len(state) > _MAX_HEADER:  # SPEC: W3C Trace Context 3.3: dropping tracestate does not affect traceparent
-        state = b""
+    # SPEC: W3C Trace Context 3.3: it may come in several fields; dropping it does not affect traceparent
+    state = request.headers.get("tracestate", "") if request.may_mention(b"tracestate") else ""
+    if len(state) > _MAX_HEADER:
+        state = ""
     if len(sent) > _MAX_HEADER:
         return None
-    carrier = {"traceparent": sent.decode("latin-1"), "tracestate": state.decode("latin-1")}
+    carrier = {"traceparent": sent.decode("latin-1"), "tracestate": state}
     found = _w3c.extract(carrier, Context())
     return found if trace.get_current_span(found).get_span_context().is_valid else None
 
