@@ -122,3 +122,11 @@ def test_a_buffer_of_bytes_takes_bytes(before: str, after: str) -> None:
         ).lstrip()
         == f"{head}{after}\n"
     )
+
+
+@pytest.mark.parametrize(("base", "mode"), [("web.RequestHandler", ', "rb"'), ("object", "")])
+def test_a_file_that_a_handler_sends_is_read_as_bytes(base: str, mode: str) -> None:
+    head = "class A({}):\n    def get(self):\n        print(1)\n"
+    text = head + "        with open(p{}) as f:\n            self.write(f.read())\n"
+    made = mended(text.replace("print(1)", "print 1").format(base, ""))
+    assert made == text.format(base, mode)

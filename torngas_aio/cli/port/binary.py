@@ -155,8 +155,21 @@ class _Mender:
         if isinstance(parent, ast.Attribute) and isinstance(call, ast.Call) and parent.attr in ("read", "readline"):
             outer = self._edits.parents[call]
             is_given = isinstance(outer, ast.Call) and self._edits.full_name(outer.func) in TAKES_BYTES
-            return is_given or self._is_decoded(call) or (None if is_taken(call, self._edits) else False)
+            return (
+                is_given
+                or self._is_answer(outer)
+                or self._is_decoded(call)
+                or (None if is_taken(call, self._edits) else False)
+            )
         return None if isinstance(parent, ast.Attribute) and parent.attr in NEUTRAL else False
+
+    def _is_answer(self, call: ast.AST) -> bool:
+        """Whether *call* answers a request with what it is given, which may be of any kind of file."""
+        node = call
+        while node in self._edits.parents and not isinstance(node, ast.ClassDef):
+            node = self._edits.parents[node]
+        bases = map(dotted, node.bases) if isinstance(node, ast.ClassDef) else ()
+        return called(call) in ("self.write", "self.finish") and any(each.endswith("Handler") for each in bases)
 
     def _is_decoded(self, node: ast.AST) -> bool:
         """Whether *node* is decoded from another encoding than UTF-8."""
