@@ -110,7 +110,7 @@ class Cached(Generic[P, R]):
         cache, key = caches[self._plan.alias], self.key_for(*args, **kwargs)
         began, error = time.monotonic(), None
         try:
-            kept = await self._kept(cache, key)
+            kept = await self._load(cache, key)
         except CacheUnavailable as exc:
             kept, error = None, exc
         if kept is None:
@@ -162,7 +162,7 @@ class Cached(Generic[P, R]):
         apart = key if self._plan.version is None else self._stored_key(cache, key)
         return cache.lock(_lock_name(apart), self._plan.lease, wait)
 
-    async def _kept(self, cache: BaseCache, key: str) -> tuple[float | None, object] | None:
+    async def _load(self, cache: BaseCache, key: str) -> tuple[float | None, object] | None:
         found = await cache.get(key, MISSING, self._plan.version)
         if is_list(found) and len(found) == 2 and isinstance(found[0], float | int | None):
             return found[0], found[1]
@@ -175,7 +175,7 @@ class Cached(Generic[P, R]):
         if attempts is None:
             attempts = cache.begin_attempts(self._stored_key(cache, key), time.monotonic())
         if not self._plan.lease or not cache.can_swap or attempts.is_down:
-            return await self._kept_or_stored(cache, key, args, kwargs, attempts)
+            return await self._load_or_compute(cache, key, args, kwargs, attempts)
         # If the lock is not free within the lease, its holder is slow or dead: compute without the lock.
         lock = self._lock(cache, key, self._plan.lease)
         try:
@@ -183,10 +183,10 @@ class Cached(Generic[P, R]):
         except CacheUnavailable as exc:
             attempts.failed(str(exc))
         async with lock.holding():
-            return await self._kept_or_stored(cache, key, args, kwargs, attempts)
+            return await self._load_or_compute(cache, key, args, kwargs, attempts)
 
-    async def _kept_or_stored(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts) -> R:
-        kept = await attempts.run(lambda: self._kept(cache, key), None)
+    async def _load_or_compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts) -> R:
+        kept = await attempts.run(lambda: self._load(cache, key), None)
         if kept is not None:
             return cast(R, kept[1])
         value = await attempts.load(lambda: self._function(*args, **kwargs))
@@ -202,7 +202,7 @@ class Cached(Generic[P, R]):
         lock = self._lock(cache, key, 0)
         if await lock.acquire():  # else another process is refreshing it
             async with lock.holding():
-                kept = await self._kept(cache, key)
+                kept = await self._load(cache, key)
                 if kept is None or kept[0] == fresh_until:
                     await self._store(cache, key, args, kwargs)
 

@@ -173,8 +173,8 @@ class FileStore:
 
     def _files(self, reserved: bool) -> Iterator[Path]:
         top = self.path / ("reserved" if reserved else "cached")
-        for folder in _listed(top):
-            yield from _listed(folder)
+        for folder in _list_files(top):
+            yield from _list_files(folder)
 
     def _stripe(self, path: Path) -> int:
         return int(path.parent.name, 16) % _STRIPES
@@ -250,12 +250,12 @@ def _read(path: Path) -> Record | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         with os.fdopen(file, "rb", closefd=False) as stream:
-            return _parsed(stream.read(), status.st_mtime)
+            return _parse(stream.read(), status.st_mtime)
     finally:
         os.close(file)
 
 
-def _parsed(content: bytes, expires_at: float) -> Record | None:
+def _parse(content: bytes, expires_at: float) -> Record | None:
     if len(content) < _HEADER.size:
         return None
     magic, nonce, key_bytes, data_bytes, checksum = _HEADER.unpack_from(content)
@@ -280,7 +280,7 @@ def _expiry(path: Path) -> float:
         return -math.inf
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

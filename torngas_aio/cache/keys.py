@@ -121,7 +121,7 @@ class KeyMaker:
         """
         text = key if type(key) is str else _text_of(key)
         if text[:1] == "%" and text is key:
-            text = _guarded(text)
+            text = _guard(text)
         if self._is_default and version is None:
             made = self._opening + text
         else:
@@ -131,12 +131,12 @@ class KeyMaker:
         # PERF: one cheap test accepts nearly every key; only unusual or long keys take the slow path.
         if len(made) <= _SURE_LENGTH and made.isprintable() and not (self._refuses_spaces and " " in made):
             return made
-        made = self._checked(made)
+        made = self._check(made)
         if len(made) <= _SURE_LENGTH or len(made.encode("utf-8")) <= MAX_KEY_BYTES:
             return made
-        return self._shortened(text, made, version)
+        return self._shorten(text, made, version)
 
-    def _shortened(self, text: str, made: str, version: int | None) -> str:
+    def _shorten(self, text: str, made: str, version: int | None) -> str:
         """Return a key with a digest instead of *text*, because *made* is too long for stores that limit keys."""
         digest = f"{_DIGEST}{_digest(text)}"
         short = self._made_of(digest, version)
@@ -174,7 +174,7 @@ class KeyMaker:
             "(sessions, locks). Let it begin its keys with the prefix, as default_key does."
         )
 
-    def _checked(self, made: str) -> str:
+    def _check(self, made: str) -> str:
         try:
             made.encode("utf-8")
         except UnicodeEncodeError as exc:
@@ -192,7 +192,7 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=24).hexdigest()
 
 
-def _guarded(text: str) -> str:
+def _guard(text: str) -> str:
     """Return the caller's *text*, hashed if it looks like a digest; refuse text that looks like a bytes key."""
     if text.startswith(_BYTES):
         raise InvalidKey(f"{text!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
@@ -206,7 +206,7 @@ def _text_of(key: Key) -> str:
         return f"%b:{key.hex()}"
     if isinstance(key, str):
         text = str.__str__(key)
-        return _guarded(text)
+        return _guard(text)
     raise InvalidKey(f"{key!r} is of type {type(key).__name__}; a key is a str, an int or bytes.")
 
 

@@ -64,8 +64,8 @@ class Arguments:
         """
         by_place, more, by_name, others = self._types
         try:
-            made = [_converted(value, kind) for value, kind in zip(args, chain(by_place, repeat(more)), strict=False)]
-            named = {name: _converted(value, by_name.get(name, others)) for name, value in kwargs.items()}
+            made = [_convert(value, kind) for value, kind in zip(args, chain(by_place, repeat(more)), strict=False)]
+            named = {name: _convert(value, by_name.get(name, others)) for name, value in kwargs.items()}
         except msgspec.ValidationError as exc:
             raise ArgumentError(f"{self._name}: an argument does not fit its annotation: {exc}.") from None
         return made, named
@@ -96,7 +96,7 @@ def _usable(kind: object) -> object:
     return Any if isinstance(found, msgspec.inspect.CustomType | msgspec.inspect.AnyType) else kind
 
 
-def _converted(value: object, kind: object) -> object:
+def _convert(value: object, kind: object) -> object:
     return value if kind is Any else msgspec.convert(value, kind, str_keys=True)
 
 

@@ -38,14 +38,14 @@ _outages = OutageLog(logger)
 
 GROUP = "workers"
 BLOCK_SECONDS = 1.0
-"""Blocking time of one read of the queues; shutdown may have to wait for it."""
+"""Blocking time of one read of the queues, in seconds; shutdown may have to wait for it."""
 
 BEAT_SECONDS = 2.0
 ALIVE_SECONDS = 12.0
-"""Time without a heartbeat after which a worker counts as dead."""
+"""Seconds without a heartbeat after which a worker counts as dead."""
 
 SWEEP_SECONDS = 3.0
-"""Interval of the search for dead workers; a worker found dead twice in a row is treated as dead."""
+"""Seconds between two searches for dead workers; a worker without a heartbeat in two of them is treated as dead."""
 
 MAX_DELIVERIES = 5
 """Number of dead workers after which their job becomes a dead letter, because it may be the cause."""
@@ -404,7 +404,8 @@ class _Heartbeat:
         try:
             while not self._stopping.is_set():
                 with contextlib.suppress(Unavailable):
-                    # A Redis out of memory rejects SET; without a heartbeat the jobs would run elsewhere as well.
+                    # PEXPIRE first: a Redis out of memory rejects SET, and without a heartbeat the worker's jobs
+                    # would also run elsewhere.
                     if not await redis.ask(self._key, "PEXPIRE", self._key, milliseconds):
                         await redis.ask(self._key, "SET", self._key, 1, "PX", milliseconds)
                 with contextlib.suppress(TimeoutError):

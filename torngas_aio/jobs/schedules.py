@@ -132,7 +132,7 @@ async def put_due(backend: BaseJobs, job: ScheduledJob, since: float, now: float
             count += 1
             tell_jobs("enqueued", job.name, message)
             if skipped is not None and tick == ticks[0]:  # else another worker has put it, and perhaps earlier ones
-                _tell_skipped(job.name, schedule, start, skipped)
+                _log_skipped(job.name, schedule, start, skipped)
     return count
 
 
@@ -148,7 +148,7 @@ def _latest_ticks(schedule: Schedule, start: float, now: float) -> deque[float]:
         span *= 2
 
 
-def _tell_skipped(name: str, schedule: Schedule, *span: float) -> None:
+def _log_skipped(name: str, schedule: Schedule, *span: float) -> None:
     first, last = (datetime.fromtimestamp(each, schedule.zone).isoformat(" ", "seconds") for each in span)
     logger.warning(
         "The job %s (%s) has missed its times since %s. Those up to %s are skipped, the last %d are made up for.",

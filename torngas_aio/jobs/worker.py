@@ -88,9 +88,9 @@ async def run_worker(
     if backend.database in settings.DATABASE_CONNECTION:
         from torngas_aio.jobs.outbox import run_outbox
 
-        beside.add(asyncio.create_task(_kept("outbox", run_outbox(backend))))
+        beside.add(asyncio.create_task(_run_logged("outbox", run_outbox(backend))))
     if scheduled:
-        beside.add(asyncio.create_task(_kept("schedules", run_schedules(backend, scheduled))))
+        beside.add(asyncio.create_task(_run_logged("schedules", run_schedules(backend, scheduled))))
     try:
         await receiver.listen(stopping)
     finally:
@@ -142,7 +142,7 @@ async def _hurry(receiver: _JobReceiver, hurry: asyncio.Event) -> None:
         task.cancel()
 
 
-async def _kept(name: str, work: Coroutine[object, None, None]) -> None:
+async def _run_logged(name: str, work: Coroutine[object, None, None]) -> None:
     try:
         await work
     except Exception:  # a boundary: jobs continue without it
@@ -183,7 +183,7 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, da
     tell("started")
     started = time.perf_counter()
     try:
-        result = await _performed(backend, job, message, args, kwargs)
+        result = await _perform(backend, job, message, args, kwargs)
     except BaseException as exc:
         seconds = time.perf_counter() - started
         if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
@@ -197,7 +197,7 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, da
             await backend.keep_result(message.task_id, result, job.result_ttl)
 
 
-async def _performed(
+async def _perform(
     backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, object]
 ) -> bytes:
     """Run the job, commit its sessions, and return the result to store; none if the job was done before."""
@@ -261,7 +261,7 @@ async def _fail(
         told, shown = f"{told} ({exc})", None
     queue: str = message.labels["queue_name"]
     message.labels["attempt"] = attempt + 1
-    again = None if is_final or attempt >= job.retries else _written(backend, message)
+    again = None if is_final or attempt >= job.retries else _encode(backend, message)
     if again is not None:
         pause = min(2.0 ** min(attempt, 16), LONGEST_PAUSE) * random.uniform(0.9, 1.1)  # noqa: S311  spreads attempts
         if message.labels.get("outbox"):
@@ -278,7 +278,7 @@ async def _fail(
     logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=shown)
     del message.labels["attempt"]
     is_in_outbox = message.labels.pop("outbox", False)
-    await backend.bury(queue, _written(backend, message) or data, error)
+    await backend.bury(queue, _encode(backend, message) or data, error)
     tell_jobs("dead", job.name, message)
     if is_in_outbox:
         from torngas_aio.jobs.outbox import discard
@@ -288,7 +288,7 @@ async def _fail(
         await backend.keep_result(message.task_id, _json.dumps({"error": error}), job.result_ttl)
 
 
-def _written(backend: BaseJobs, message: TaskiqMessage) -> bytes | None:
+def _encode(backend: BaseJobs, message: TaskiqMessage) -> bytes | None:
     """Return the encoded *message*; None for a message of another sender that is nested too deeply."""
     try:
         return backend.formatter.dumps(message).message

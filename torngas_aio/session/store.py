@@ -232,7 +232,7 @@ class SessionStore:
             raise
 
     async def _create(self, state: SessionState, changes: Changes) -> None:
-        record = self._fresh(state, changes)
+        record = self._make_record(state, changes)
         assert state.session_id is not None
         await self._insert(state.session_id, record)
         state.record = record
@@ -292,7 +292,7 @@ class SessionStore:
     def _move_record(self, state: SessionState, record: Record | None, changes: Changes) -> Record | None:
         """Return the record for the new id; if the session is gone, only with the values this request put."""
         if record is None:
-            return self._fresh(state, changes) if changes.is_worth_keeping else None
+            return self._make_record(state, changes) if changes.is_worth_keeping else None
         changes.apply(record)
         record.began = int(self.clock())
         return record
@@ -320,7 +320,7 @@ class SessionStore:
         if user:
             await self._users.remove(user, session_id)
 
-    def _fresh(self, state: SessionState, changes: Changes) -> Record:
+    def _make_record(self, state: SessionState, changes: Changes) -> Record:
         record = Record(int(self.clock()), int(self.config.expires), state.address)
         changes.apply(record)
         return record

@@ -123,12 +123,12 @@ class FileBasedCache(BaseCache):
 
     async def raw_read(self, key: str, touch: float | None = 0.0) -> Versioned | None:
         if touch == 0:
-            return _versioned(await self._run(lambda: self._folder.find(key)))
-        return _versioned(await self._run(lambda: self._folder.touch(key, self._end(touch))))
+            return _to_versioned(await self._run(lambda: self._folder.find(key)))
+        return _to_versioned(await self._run(lambda: self._folder.touch(key, self._end(touch))))
 
     async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
         is_done, current = await self._run(lambda: self._folder.swap(key, data, token, self._end(timeout)))
-        return Swap(is_done, _versioned(current))
+        return Swap(is_done, _to_versioned(current))
 
     async def raw_drop(self, key: str, token: object) -> bool:
         return await self._run(lambda: self._folder.remove(key, token))
@@ -177,7 +177,7 @@ class FileBasedCache(BaseCache):
             self._remove_surplus(key)
 
     def _remove_surplus(self, key: str) -> None:
-        """Count this process's additions; count the folder's files, and cull, once the limit may be reached."""
+        """Count this process's additions; after a tenth of the limit, count the folder's files and cull the surplus."""
         reserved = is_reserved(key)
         limit = self._max_reserved if reserved else self._max_entries
         self._added[reserved] += 1
@@ -205,5 +205,5 @@ async def _sweep_often(cache_ref: "weakref.ref[FileBasedCache]", seconds: float)
         await anyio.sleep(seconds)
 
 
-def _versioned(record: Record | None) -> Versioned | None:
+def _to_versioned(record: Record | None) -> Versioned | None:
     return None if record is None else Versioned(record.data, record.nonce)

@@ -98,7 +98,7 @@ class LocMemCache(BaseCache):
 
     async def raw_get(self, key: str) -> bytes | None:
         entry = self._find(key)
-        return None if entry is None else self._packed(key, entry)
+        return None if entry is None else self._pack(key, entry)
 
     async def raw_set(self, key: str, data: bytes, timeout: float | None) -> None:
         self._keep(key, Entry(data, Kind.PACKED, self._end(timeout)))
@@ -122,7 +122,7 @@ class LocMemCache(BaseCache):
             entry = self._find(key)
             if entry is None:
                 return None
-            number = counted(self._packed(key, entry), delta)
+            number = counted(self._pack(key, entry), delta)
             self._location.lru(key).entries[key] = Entry(number, Kind.AS_IS, entry.expires_at)
         return number
 
@@ -141,7 +141,7 @@ class LocMemCache(BaseCache):
             return None
         if touch != 0:
             entry.expires_at = self._end(touch)
-        return Versioned(self._packed(key, entry), entry)
+        return Versioned(self._pack(key, entry), entry)
 
     async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
         with self._writing:
@@ -150,7 +150,7 @@ class LocMemCache(BaseCache):
                 fresh = Entry(data, Kind.PACKED, self._end(timeout))
                 self._location.lru(key).entries[key] = fresh
                 return Swap(True, Versioned(data, fresh))
-        return Swap(False, None if entry is None else Versioned(self._packed(key, entry), entry))
+        return Swap(False, None if entry is None else Versioned(self._pack(key, entry), entry))
 
     async def raw_drop(self, key: str, token: object) -> bool:
         with self._writing:
@@ -210,7 +210,7 @@ class LocMemCache(BaseCache):
             value = self.serializer.dumps_for(key, value)
         return Entry(value, kind, expires_at)
 
-    def _packed(self, key: str, entry: Entry) -> bytes:
+    def _pack(self, key: str, entry: Entry) -> bytes:
         data: bytes = entry.value if entry.kind is Kind.PACKED else self.serializer.dumps_for(key, entry.value)
         return data
 

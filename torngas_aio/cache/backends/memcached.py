@@ -180,10 +180,12 @@ class MemcachedCache(BaseCache):
     async def raw_clear(self, head: str) -> None:
         if head != self.keys_of.head:
             raise NotImplementedError(f"{self.label}: memcached can clear this cache's own prefix only, not {head!r}.")
-        self._raise_first([(node, await _outcome(node.renew())) for node in self._opened().values()])
+        self._raise_first([(node, await _capture(node.renew())) for node in self._open_nodes().values()])
 
     async def raw_ping(self) -> None:
-        self._raise_first([(node, await _outcome(node.run(MemcachedLink.version))) for node in self._opened().values()])
+        self._raise_first(
+            [(node, await _capture(node.run(MemcachedLink.version))) for node in self._open_nodes().values()]
+        )
 
     async def raw_close(self) -> None:
         if self._loop is not asyncio.get_running_loop():
@@ -225,9 +227,9 @@ class MemcachedCache(BaseCache):
         for key in dict.fromkeys(keys):
             shares.setdefault(self._node(key), []).append(key)
         if len(shares) < 2:
-            return [(node, await _outcome(call(node, mine))) for node, mine in shares.items()]
+            return [(node, await _capture(call(node, mine))) for node, mine in shares.items()]
         async with asyncio.TaskGroup() as group:
-            tasks = [(node, group.create_task(_outcome(call(node, mine)))) for node, mine in shares.items()]
+            tasks = [(node, group.create_task(_capture(call(node, mine)))) for node, mine in shares.items()]
         return [(node, task.result()) for node, task in tasks]
 
     async def _count(self, key: str, delta: int, *, is_undo: bool = False) -> int | None:
@@ -251,7 +253,7 @@ class MemcachedCache(BaseCache):
                 if await self._write(key, lambda link, wire: link.meta_set(wire, data, token, left)):  # noqa: B023 - awaited here
                     return number
 
-    def _opened(self) -> dict[str, MemcachedNode]:
+    def _open_nodes(self) -> dict[str, MemcachedNode]:
         """Return the servers' nodes for the running loop; those of a former loop, which has ended, are dropped."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -268,7 +270,7 @@ class MemcachedCache(BaseCache):
         return MemcachedNode(pool, self.keys_of.head)
 
     def _node(self, key: str) -> MemcachedNode:
-        nodes = self._opened()
+        nodes = self._open_nodes()
         if self._where.rehashes:
             return nodes[self._ring.owner(key, lambda name: nodes[name].pool.is_down)]
         return nodes[self._ring.owner(key)]
@@ -310,7 +312,7 @@ class MemcachedCache(BaseCache):
         return ValueError(f"{self.label}: the value under {key!r} is not an integer of 64 bits, before or after.")
 
 
-async def _outcome(call: Awaitable[T]) -> T | Exception:
+async def _capture(call: Awaitable[T]) -> T | Exception:
     """Return the result or the error of *call*, so that one server's failure does not end the others' calls."""
     try:
         return await call

@@ -105,7 +105,7 @@ class RedisCache(BaseCache, RedisClient):
         reply = await self._run(_INCR, key, delta)
         if isinstance(reply, ReplyError) and ("not an integer" in str(reply) or "overflow" in str(reply)):
             raise ValueError(f"{self.label}: the value under {key!r} is not an integer of 64 bits, before or after.")
-        checked = self._checked(reply, key)
+        checked = self._check_reply(reply, key)
         return None if checked is None else int(checked)
 
     async def raw_ttl(self, key: str) -> float | None:
@@ -127,14 +127,14 @@ class RedisCache(BaseCache, RedisClient):
     async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
         self._check_size(key, data)
         life = "" if timeout is None else _milliseconds(timeout)
-        reply = self._checked(await self._run(_SWAP, key, _as_bytes(token), data, life), key)
+        reply = self._check_reply(await self._run(_SWAP, key, _as_bytes(token), data, life), key)
         if reply == 1:
             return Swap(True, Versioned(data, data))
         found = _bytes_or_none(reply)
         return Swap(False, None if found is None else Versioned(found, found))
 
     async def raw_drop(self, key: str, token: object) -> bool:
-        return bool(self._checked(await self._run(_DROP, key, _as_bytes(token)), key))
+        return bool(self._check_reply(await self._run(_DROP, key, _as_bytes(token)), key))
 
     # Many keys
 
@@ -154,7 +154,7 @@ class RedisCache(BaseCache, RedisClient):
         replies = await self._issue([(key, _set_command(key, data, timeout)) for key, data in items.items()])
         failed = [key for key, reply in zip(items, replies, strict=True) if isinstance(reply, Exception)]
         if failed and len(failed) == len(items):
-            self._checked(replies[0], failed[0])
+            self._check_reply(replies[0], failed[0])
         return failed
 
     async def raw_delete_many(self, keys: Iterable[str]) -> None:
@@ -171,7 +171,7 @@ class RedisCache(BaseCache, RedisClient):
         for link in await self._links():
             async for keys in self._scan(link, _literal(head) + "*"):
                 for reply in await link.execute_all(pack(("UNLINK", key)) for key in keys):
-                    self._checked(reply, head)
+                    self._check_reply(reply, head)
 
     async def raw_ping(self) -> None:
         await RedisClient.ping(self)
@@ -205,7 +205,7 @@ class RedisCache(BaseCache, RedisClient):
 
     async def _send_each(self, commands: Sequence[tuple[str, bytes]]) -> list[Any]:
         replies = await self._issue(commands)
-        return [self._checked(reply, key) for reply, (key, _) in zip(replies, commands, strict=True)]
+        return [self._check_reply(reply, key) for reply, (key, _) in zip(replies, commands, strict=True)]
 
     async def _run(self, script: _Script, key: str, *words: str | bytes | int) -> Any:
         """Return a script's reply; an error is returned, not raised."""
@@ -214,7 +214,7 @@ class RedisCache(BaseCache, RedisClient):
             reply = await self._on(key, pack(("EVAL", script.text, 1, key, *words)))
         return reply
 
-    def _checked(self, reply: object, key: str) -> Any:
+    def _check_reply(self, reply: object, key: str) -> Any:
         if isinstance(reply, Exception):
             self._raise(reply, key)
         return reply
@@ -223,7 +223,7 @@ class RedisCache(BaseCache, RedisClient):
         cursor = b"0"
         while True:
             reply = await link.execute(pack(("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)))
-            cursor, keys = self._checked(reply, pattern)
+            cursor, keys = self._check_reply(reply, pattern)
             if keys:
                 yield keys
             if cursor == b"0":

@@ -89,7 +89,7 @@ class MemcachedPool:
         try:
             if self.is_down:
                 raise NodeDown(self._breaker.reason)  # found down while waiting
-            found = await self._lent(call, deadline)
+            found = await self._run_on_link(call, deadline)
         except (ServerAnswer, ClientException):
             self._breaker.succeeded()
             raise
@@ -124,7 +124,7 @@ class MemcachedPool:
                 f"all {self._places.size} connections stayed in use for {self._seconds:g} s; raise OPTIONS['POOL_SIZE']"
             ) from None
 
-    async def _lent(self, call: Callable[[MemcachedLink], Awaitable[T]], deadline: float) -> T:
+    async def _run_on_link(self, call: Callable[[MemcachedLink], Awaitable[T]], deadline: float) -> T:
         link = self._take()
         while link is not None and self._is_doubtful(link) and not await self._answers(link):
             link = self._take()
@@ -189,7 +189,7 @@ class MemcachedPool:
         self._timer = None
         now = self._loop.time()
         if any(self._has_waited(link, now) for link in self._in_use):
-            self._breaker.suspect(self._examine, self._silent, self._patience)
+            self._breaker.suspect(self._examine, self._on_silence, self._patience)
         for link, deadline in self._in_use.items():
             if link.is_overdue and now >= deadline:
                 link.is_late = True
@@ -214,7 +214,7 @@ class MemcachedPool:
         finally:
             link.abort()
 
-    def _silent(self, reason: str) -> None:
+    def _on_silence(self, reason: str) -> None:
         """End the calls that wait for a silent server."""
         now = self._loop.time()
         silent = [link for link in self._in_use if self._has_waited(link, now)]

@@ -83,7 +83,7 @@ class RedisClient:
         """redis-py's client of this loop: a `redis.asyncio.Redis`, or a `RedisCluster`."""
         self._bind()
         if self._native is None:
-            self._native, stack = native_client(self.where, self._watched())
+            self._native, stack = native_client(self.where, self._open_watch())
             self._exits.push_async_callback(stack.aclose)
         return self._native
 
@@ -157,7 +157,7 @@ class RedisClient:
         return self._route
 
     def _link_to(self, node: Node | None) -> RedisLink:
-        make = maker(self.where, self._watched(), node)
+        make = maker(self.where, self._open_watch(), node)
         name = self.where.name if node is None else f"{node[0]}:{node[1]}"
         deadline = self.where.deadline
         # Detect a silent server as fast as on an open connection; with sentinels, allow time for a failover.
@@ -165,7 +165,7 @@ class RedisClient:
         interval = self.where.ping_interval
         return RedisLink(make, deadline, self._longest_pause, name, ping_interval=interval, connect_seconds=connecting)
 
-    def _watched(self) -> SentinelWatch | None:
+    def _open_watch(self) -> SentinelWatch | None:
         """Return the sentinel watch, created on first use; None without sentinels."""
         if self._watch is None and self.where.kind == "sentinel":
             self._watch = SentinelWatch(self.where)

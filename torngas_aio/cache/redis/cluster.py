@@ -69,18 +69,18 @@ class ClusterLink:
 
     async def on(self, key: str, packed: bytes) -> Any:
         """Send one command about *key*; return the reply, or a `ReplyError` or `WireLost` as a value."""
-        if not self._map and (fault := await self._learned()):
+        if not self._map and (fault := await self._wait_for_map()):
             return WireLost(fault)
         link = self._map[key_slot(key.encode())]
         if link is None:
             self._relearn()
             return ReplyError("CLUSTERDOWN no node holds the key's slot")
         reply = await link.execute(packed)
-        return await self._settled(packed, link, reply) if isinstance(reply, Exception) else reply
+        return await self._follow_redirects(packed, link, reply) if isinstance(reply, Exception) else reply
 
     async def on_each(self, commands: Sequence[tuple[str, bytes]]) -> list[Any]:
         """Send all *commands*, each about its key, in one round trip per node; return the replies in order."""
-        if not self._map and (fault := await self._learned()):
+        if not self._map and (fault := await self._wait_for_map()):
             return [WireLost(fault)] * len(commands)
         links = [self._map[key_slot(key.encode())] for key, _ in commands]
         issued = [
@@ -93,12 +93,12 @@ class ClusterLink:
                 replies.append(ReplyError("CLUSTERDOWN no node holds the key's slot"))
                 continue
             reply = await future
-            replies.append(await self._settled(packed, link, reply) if isinstance(reply, Exception) else reply)
+            replies.append(await self._follow_redirects(packed, link, reply) if isinstance(reply, Exception) else reply)
         return replies
 
     async def masters(self) -> "list[RedisLink] | WireLost":
         """Return the links of all nodes that hold slots."""
-        if not self._map and (fault := await self._learned()):
+        if not self._map and (fault := await self._wait_for_map()):
             return WireLost(fault)
         return list(dict.fromkeys(link for link in self._map if link is not None))
 
@@ -112,7 +112,7 @@ class ClusterLink:
         for link in links.values():
             await link.aclose()
 
-    async def _settled(self, packed: bytes, link: RedisLink, reply: Exception) -> object:
+    async def _follow_redirects(self, packed: bytes, link: RedisLink, reply: Exception) -> object:
         """Follow redirections; reload the slot map if the reply shows that it is outdated."""
         for _ in range(MOST_HOPS):
             if isinstance(reply, WireLost) or (isinstance(reply, ReplyError) and reply.code in _STALE):
@@ -137,7 +137,7 @@ class ClusterLink:
 
     # The slot map
 
-    async def _learned(self) -> str:
+    async def _wait_for_map(self) -> str:
         """Load the slot map, once for all waiting callers; return the error message, "" on success."""
         learning = self._learning
         if self._breaker.is_open:

@@ -234,14 +234,14 @@ class RedisLink:
             raise ConnectionError(str(reply))
 
     def _suspect(self) -> None:
-        self._breaker.suspect(self._examine, self._silent, self._patience)
+        self._breaker.suspect(self._examine, self._on_silence, self._patience)
 
     async def _examine(self) -> None:
         """Open a second connection to check whether the server answers at all."""
         wire, _ = await self._open()
         wire.close(WireLost("the test connection is no longer needed"))
 
-    def _silent(self, reason: str) -> None:
+    def _on_silence(self, reason: str) -> None:
         if self._wire is not None and self._wire.waited > self._patience:
             self._wire.close(WireLost(reason, was_late=True))
 

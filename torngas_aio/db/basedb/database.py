@@ -282,7 +282,7 @@ class Database:
         """
         where = self._dialect.condition(where, filters, vars)
         statement = self._dialect.update(tables, where, vars, merged(values, kwargs))
-        return statement if _test else self._counted(statement)
+        return statement if _test else self._count(statement)
 
     def delete(
         self,
@@ -300,21 +300,21 @@ class Database:
             filters: Columns and their required values; may come from a client.
         """
         statement = self._dialect.delete(table, self._dialect.condition(where, filters, vars), using, vars)
-        return statement if _test else self._counted(statement)
+        return statement if _test else self._count(statement)
 
     def _statement(self, sql: SQLQuery, is_test: bool) -> Statement | SQLQuery:
-        return sql if is_test else Statement(sql, self._fetched, self._streamed)
+        return sql if is_test else Statement(sql, self._fetch, self._stream)
 
-    async def _fetched(self, sql: SQLQuery) -> Any:
+    async def _fetch(self, sql: SQLQuery) -> Any:
         result = await self._run(sql)
         return result.count if result.rows is None else Rows(result.rows)
 
-    async def _counted(self, sql: SQLQuery) -> int:
+    async def _count(self, sql: SQLQuery) -> int:
         return (await self._run(sql)).count
 
-    async def _streamed(self, sql: SQLQuery) -> AsyncGenerator[Storage, None]:
+    async def _stream(self, sql: SQLQuery) -> AsyncGenerator[Storage, None]:
         if self._current.get() is not None:
-            for row in await self._fetched(sql):
+            for row in await self._fetch(sql):
                 yield row
             return
         async with self.pool.lease() as connection:

@@ -179,9 +179,9 @@ class Dialect:
                 f"{table!r} is neither a table's name nor a name with an alias. "
                 "Joins and the like are SQL of the program's own: write SQLLiteral('a JOIN b ON …')."
             )
-        return ", ".join(self._aliased(part) for part in parts if part is not None)
+        return ", ".join(self._quote_alias(part) for part in parts if part is not None)
 
-    def _aliased(self, part: re.Match[str]) -> str:
+    def _quote_alias(self, part: re.Match[str]) -> str:
         alias = f" {self.identifier(part[2])}" if part[2] else ""
         return self.identifier(part[1]) + alias
 

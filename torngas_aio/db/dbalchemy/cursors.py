@@ -40,7 +40,7 @@ def write_cursor(values: Sequence[object]) -> str:
     Raises:
         ArgumentError: A value is of a type that a cursor cannot hold.
     """
-    text = json.dumps([_written(value) for value in values], separators=(",", ":"))
+    text = json.dumps([_write_value(value) for value in values], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -56,7 +56,7 @@ def read_cursor(cursor: object, column_types: Sequence[object], dialect: Dialect
         read = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), parse_constant=_refuse)
         if not is_list(read) or len(read) != len(column_types):
             raise ValueError("another number of columns")
-        return [_fitted(each, kind, dialect) for each, kind in zip(read, column_types, strict=True)]
+        return [_fit(each, kind, dialect) for each, kind in zip(read, column_types, strict=True)]
     except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as exc:
         raise InvalidCursor(f"paginate_after(): {repr(cursor)[:40]} is not a cursor of this query ({exc}).") from exc
 
@@ -67,7 +67,7 @@ def is_checked(column_type: Any, dialect: Dialect) -> bool:
     return isinstance(kind, tuple(base for base, _ in _READERS)) and not isinstance(kind, types.TypeDecorator)
 
 
-def _written(value: object) -> object:
+def _write_value(value: object) -> object:
     if isinstance(value, enum.Enum):
         value = value.value
     if isinstance(value, str | int | float):
@@ -93,7 +93,7 @@ def _refuse(constant: str) -> object:
 # ------------------------------------------------------------------ values by their column's type
 
 
-def _fitted(read: object, declared: Any, dialect: Dialect) -> object:
+def _fit(read: object, declared: Any, dialect: Dialect) -> object:
     kind = declared.dialect_impl(dialect)
     reader = next((reader for base, reader in _READERS if isinstance(kind, base)), _read_any)
     return reader(read, kind, dialect)
@@ -102,14 +102,14 @@ def _fitted(read: object, declared: Any, dialect: Dialect) -> object:
 def _read_decorated(read: object, kind: types.TypeDecorator[Any], dialect: Dialect) -> object:
     """Return a value of a project's own type in its Python form; its stored form must fit the underlying type."""
     if cast(Any, class_of(kind)).process_bind_param is _BINDS_AS_IT_IS:
-        return _fitted(read, kind.impl_instance, dialect)
+        return _fit(read, kind.impl_instance, dialect)
     value = _read_any(read, kind, dialect)
     try:
         bound = kind.process_bind_param(value, dialect)
     except Exception as exc:
         raise ValueError(f"its column does not take it: {type(exc).__name__}") from exc
     if bound is not None:
-        _fitted(_written(bound), kind.impl_instance, dialect)
+        _fit(_write_value(bound), kind.impl_instance, dialect)
     return value
 
 
@@ -162,7 +162,7 @@ def _read_number(read: object, kind: Any, dialect: Dialect) -> object:
 
 
 def _read_decimal(read: object, kind: Any) -> decimal.Decimal:
-    text = _marked(read, "decimal")
+    text = _read_marked(read, "decimal")
     if not _DECIMAL.fullmatch(text):
         raise ValueError("a decimal number is wanted")
     number = decimal.Decimal(text)
@@ -173,7 +173,7 @@ def _read_decimal(read: object, kind: Any) -> decimal.Decimal:
 
 
 def _read_datetime(read: object, kind: types.DateTime, dialect: Dialect) -> object:
-    return _zoned(_parse_datetime(_marked(read, "datetime")), kind, dialect)
+    return _check_zone(_parse_datetime(_read_marked(read, "datetime")), kind, dialect)
 
 
 def _parse_datetime(text: str) -> dt.datetime:
@@ -184,10 +184,10 @@ def _parse_datetime(text: str) -> dt.datetime:
 
 
 def _read_time(read: object, kind: types.Time, dialect: Dialect) -> object:
-    return _zoned(dt.time.fromisoformat(_marked(read, "time")), kind, dialect)
+    return _check_zone(dt.time.fromisoformat(_read_marked(read, "time")), kind, dialect)
 
 
-def _zoned(value: dt.datetime | dt.time, kind: types.DateTime | types.Time, dialect: Dialect) -> object:
+def _check_zone(value: dt.datetime | dt.time, kind: types.DateTime | types.Time, dialect: Dialect) -> object:
     has_zone = value.tzinfo is not None
     if (has_zone and not kind.timezone) or (not has_zone and kind.timezone and dialect.name == "postgresql"):
         raise ValueError("a time zone where the column has none, or none where it has one")
@@ -195,21 +195,21 @@ def _zoned(value: dt.datetime | dt.time, kind: types.DateTime | types.Time, dial
 
 
 def _read_date(read: object, kind: object, dialect: Dialect) -> dt.date:
-    return dt.date.fromisoformat(_marked(read, "date"))
+    return dt.date.fromisoformat(_read_marked(read, "date"))
 
 
 def _read_uuid(read: object, kind: types.Uuid[Any], dialect: Dialect) -> object:
     if kind.as_uuid:
-        return uuid.UUID(_marked(read, "uuid"))
+        return uuid.UUID(_read_marked(read, "uuid"))
     uuid.UUID(_read_text(read, kind, dialect))
     return read
 
 
 def _read_bytes(read: object, kind: object, dialect: Dialect) -> bytes:
-    return bytes.fromhex(_marked(read, "bytes"))
+    return bytes.fromhex(_read_marked(read, "bytes"))
 
 
-def _marked(read: object, name: str) -> str:
+def _read_marked(read: object, name: str) -> str:
     """Return the text in `{name: text}`."""
     if not is_dict(read) or list(read) != [name] or not isinstance(read[name], str):
         raise TypeError(f"a value marked {name!r} is wanted")
@@ -220,7 +220,7 @@ def _read_any(read: object, kind: object, dialect: Dialect) -> object:
     """Return a value for a project's own type: any value that a cursor can hold and that the type converts."""
     if is_dict(read):
         (name,) = read
-        return _read_decimal(read, None) if name == "decimal" else _PARSERS[name](_marked(read, name))
+        return _read_decimal(read, None) if name == "decimal" else _PARSERS[name](_read_marked(read, name))
     if isinstance(read, str):
         return _read_text(read, kind, dialect)
     if isinstance(read, float):

@@ -60,7 +60,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     _register_dialects()
     options = _options(spec)
     try:
-        engine = create_async_engine(spec.url, **_coerced(spec.url, options))
+        engine = create_async_engine(spec.url, **_coerce(spec.url, options))
     except Exception as exc:  # SQLAlchemy raises arbitrary errors for an invalid option's value
         raise ConfigError(*_unusable(spec, label, exc), code="TGA501") from exc
     _set_limits(engine, spec, label)
@@ -98,7 +98,7 @@ def _options(spec: ServerSpec) -> dict[str, object]:
     return options
 
 
-def _coerced(url: URL, options: dict[str, object]) -> dict[str, object]:
+def _coerce(url: URL, options: dict[str, object]) -> dict[str, object]:
     """Return *options* with text converted to SQLAlchemy's types; its own coercion truncates seconds to integers."""
     types = url.get_dialect().engine_config_types
     seconds = {"pool_timeout": float, "pool_recycle": float}
@@ -214,7 +214,7 @@ def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[Excep
             return DatabaseUnavailable(f"database {label}: the connection was lost ({said_by(error)}).")
         outage: Outage | None = getattr(module, "outage", None)
         if spec.role == "master" and outage is not None and is_refusal(error):
-            return _refused(context, outage)
+            return _translate_refusal(context, outage)
         return _of_statement(context, error, label)
 
     return translate
@@ -234,7 +234,7 @@ def _of_statement(context: ExceptionContext, error: Exception, label: str) -> Ba
     return sa_exc.DataError(context.statement, context.parameters, error, context.engine.hide_parameters)
 
 
-def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
+def _translate_refusal(context: ExceptionContext, outage: Outage) -> BaseException | None:
     """Return the error to raise for a refused write; None if the statement itself is at fault."""
     assert context.connection is not None
     connection: Any = context.connection.connection.dbapi_connection

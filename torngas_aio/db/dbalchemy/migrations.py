@@ -47,8 +47,8 @@ class Migrations:
         self.name = name
         self.versions = folder / name
         self._config = Config(stdout=cast("TextIO", _Lines(write)))
-        self._config.set_main_option("script_location", _escaped(SCRIPTS))
-        self._config.set_main_option("version_locations", _escaped(self.versions))
+        self._config.set_main_option("script_location", _escape(SCRIPTS))
+        self._config.set_main_option("version_locations", _escape(self.versions))
         self._config.set_main_option("path_separator", "newline")
         self._config.attributes["name"] = name
 
@@ -123,7 +123,7 @@ class Migrations:
             missing = scripts.iterate_revisions("heads", applied or "base", implicit_base=True)
             return [f"{script.revision} ({script.doc})" for script in missing][::-1]
         except (CommandError, RevisionError) as exc:
-            raise ArgumentError(f"{self.name}: {self._advised(exc)}") from exc
+            raise ArgumentError(f"{self.name}: {self._explain(exc)}") from exc
 
     async def _run(self, function: Callable[[Config], object]) -> object:
         """Run one of Alembic's synchronous commands on the master, in SQLAlchemy's greenlet."""
@@ -143,9 +143,9 @@ class Migrations:
                 async with cluster_of(self.name).master.engine.connect() as connection:
                     return await connection.run_sync(on)
         except CommandError as exc:
-            raise ArgumentError(f"{self.name}: {self._advised(exc)}") from exc
+            raise ArgumentError(f"{self.name}: {self._explain(exc)}") from exc
 
-    def _advised(self, error: Exception) -> str:
+    def _explain(self, error: Exception) -> str:
         """Return the text of Alembic's *error*, with advice if there is any."""
         text, newest = str(error).rstrip("."), ScriptDirectory.from_config(self._config).get_heads()
         if len(newest) > 1 and ("head" in text or "not up to date" in text):
@@ -225,7 +225,7 @@ def _without_empty(context: object, revision: object, directives: list[Migration
         directives[:] = []
 
 
-def _escaped(path: Path) -> str:
+def _escape(path: Path) -> str:
     return str(path.absolute()).replace("%", "%%")
 
 

@@ -180,7 +180,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         try:
             return super().connect()
         except sa_exc.TimeoutError as exc:
-            raise self._exhausted(monotonic() - started) from exc
+            raise self._report_exhausted(monotonic() - started) from exc
 
     def drop_idle(self) -> None:
         """Close the idle connections; new ones are opened on demand."""
@@ -220,7 +220,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
             record.invalidate()
         super()._do_return_conn(record)
 
-    def _exhausted(self, waited: float) -> PoolExhausted:
+    def _report_exhausted(self, waited: float) -> PoolExhausted:
         overflow = max_overflow_of(self)
         limit = "no limit" if overflow == -1 else str(self.size() + overflow)
         logger.error(

@@ -95,7 +95,7 @@ class GtidSet(Position):
                     continue
                 first, _, last = each.partition("-")
                 found.setdefault(source, []).append((int(first), int(last or first)))
-        return {source: list(_joined(ranges)) for source, ranges in found.items()}
+        return {source: list(_join_ranges(ranges)) for source, ranges in found.items()}
 
     def _includes(self, other: "GtidSet") -> bool:
         mine = self._intervals()
@@ -106,9 +106,9 @@ class GtidSet(Position):
         )
 
     def _union(self, other: "GtidSet") -> "GtidSet":
-        return GtidSet(f"{self.text},{other.text}")._shortened()
+        return GtidSet(f"{self.text},{other.text}")._shorten()
 
-    def _shortened(self) -> "GtidSet":
+    def _shorten(self) -> "GtidSet":
         parts = (
             f"{source}:" + ":".join(f"{first}-{last}" for first, last in ranges)
             for source, ranges in self._intervals().items()
@@ -149,7 +149,7 @@ def parse_position(text: str) -> Position | None:
     return shape[0](place)
 
 
-def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _join_ranges(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the same numbers in as few ranges as possible, in order."""
     first, last = 1, 0
     for low, high in sorted(ranges):

@@ -151,11 +151,11 @@ class Query(Generic[T]):
 
     def union(self, *queries: "Query[Any]") -> "Query[Any]":
         """Return the rows of this query and of *queries* without duplicates; the result can be filtered and sorted."""
-        return self._united(union, queries)
+        return self._unite(union, queries)
 
     def union_all(self, *queries: "Query[Any]") -> "Query[Any]":
         """Return the rows of this query and of *queries*, with duplicate rows; an object is returned only once."""
-        return self._united(union_all, queries)
+        return self._unite(union_all, queries)
 
     def subquery(self, name: str | None = None) -> Any:
         """Return the query as a subquery to join or select from: `sub.c.id`."""
@@ -302,7 +302,7 @@ class Query(Generic[T]):
     def _is_single_entity(self) -> bool:
         return len(self._entities) == 1 and isinstance(inspect(self._entities[0], raiseerr=False), Mapper)
 
-    def _united(self, unite: Callable[..., Any], queries: "tuple[Query[Any], ...]") -> "Query[Any]":
+    def _unite(self, unite: Callable[..., Any], queries: "tuple[Query[Any], ...]") -> "Query[Any]":
         parts = (self, *queries)
         if self._is_single_entity and all(part._is_single_entity for part in parts):
             model = self._entities[0]

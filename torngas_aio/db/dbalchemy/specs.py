@@ -196,7 +196,7 @@ def parse_database(
     """
     if name not in connections:
         raise UnknownAlias(
-            f"No database {name!r} in DATABASE_CONNECTION, which has {_listed(connections)}. "
+            f"No database {name!r} in DATABASE_CONNECTION, which has {_list_names(connections)}. "
             f"Add it, or correct the model's __connection_name__."
         )
     path = f"DATABASE_CONNECTION[{name!r}]"
@@ -303,5 +303,5 @@ def _url(raw: Mapping[str, Any], driver: Driver | None, drivername: str) -> URL:
     )
 
 
-def _listed(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names) or "none"

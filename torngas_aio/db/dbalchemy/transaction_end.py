@@ -121,7 +121,7 @@ class TransactionEnd:
             while functions and (interrupt := interrupt or _put_off_cancellation()) is None:
                 function = functions.pop(0)
                 try:
-                    await_only(_called(function))
+                    await_only(_call(function))
                 except GeneratorExit:
                     raise
                 except BaseException as exc:  # noqa: BLE001  a boundary: the commit is done, the others still run
@@ -130,7 +130,7 @@ class TransactionEnd:
                     _report(function, exc)
             if functions:
                 await_only(
-                    close_each((f"what followed a commit, by {each!r}", partial(_called, each)) for each in functions)
+                    close_each((f"what followed a commit, by {each!r}", partial(_call, each)) for each in functions)
                 )
         finally:
             self._following = outer
@@ -140,7 +140,7 @@ class TransactionEnd:
     def _undo(self, waiting: Iterable[tuple[bool, Function]]) -> None:
         functions = [function for is_for_commit, function in waiting if not is_for_commit]
         if functions:  # also while the task is cancelled, so that its effects are undone
-            await_only(close_each((f"what was rolled back, by {each!r}", partial(_called, each)) for each in functions))
+            await_only(close_each((f"what was rolled back, by {each!r}", partial(_call, each)) for each in functions))
 
 
 def _put_off_cancellation() -> BaseException | None:
@@ -154,7 +154,7 @@ def _put_off_cancellation() -> BaseException | None:
     return None
 
 
-async def _called(function: Function) -> None:
+async def _call(function: Function) -> None:
     value = function()
     if inspect.isawaitable(value):
         await value

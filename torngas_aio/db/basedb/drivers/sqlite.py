@@ -67,7 +67,7 @@ class SQLiteDriver(Driver):
     async def execute(
         self, connection: aiosqlite.Connection, sql: str, values: Sequence[object], returns_rows: bool
     ) -> Result:
-        cursor: Any = await connection.execute(sql, [_adapted(value) for value in values])
+        cursor: Any = await connection.execute(sql, [_adapt(value) for value in values])
         try:
             rows = None if cursor.description is None else rows_of(cursor, await cursor.fetchall())
             return Result(rows, cursor.rowcount, cursor.lastrowid)
@@ -77,7 +77,7 @@ class SQLiteDriver(Driver):
     async def stream(
         self, connection: aiosqlite.Connection, sql: str, values: Sequence[object]
     ) -> AsyncGenerator[list[Storage], None]:
-        cursor = await connection.execute(sql, [_adapted(value) for value in values])
+        cursor = await connection.execute(sql, [_adapt(value) for value in values])
         try:
             while rows := await cursor.fetchmany(BATCH_ROWS):
                 yield rows_of(cursor, rows)
@@ -107,7 +107,7 @@ class SQLiteDriver(Driver):
         return isinstance(error, ValueError) and "onnection" in str(error)
 
 
-def _adapted(value: object) -> object:
+def _adapt(value: object) -> object:
     # sqlite3's own adapters for these are deprecated since Python 3.12
     if isinstance(value, dt.datetime):
         return value.isoformat(" ")
