@@ -2,10 +2,10 @@
 
 markers.py      Path Query Header Cookie Form File Body, Param
 binding.py      methods that read their marked parameters from the request
-conversion.py   values to declared types, every fault at once     messages.py  what clients read about them
-declared_types.py  what a type is made of, and its JSON Schema
+conversion.py   values to declared types, reporting all faults    messages.py  the messages for clients
+declared_types.py  fields of a type, and its JSON Schema
 output.py       a returned value as JSON of the declared type
-    openapi.py      the OpenAPI document of an application         page.py      Swagger UI, which shows it
+openapi.py      the OpenAPI document of an application            page.py      Swagger UI, which shows it
 """
 
 from torngas_aio.api.binding import bind_methods

@@ -1,7 +1,7 @@
-"""A handler's method with marked parameters: reads them from the request, and calls it.
+"""Binding of a handler's methods: marked parameters are read from the request before the method is called.
 
-The class gets, in place of the method, a function that takes what the route's pattern gives. It is made once, when the
-first application that routes to the class is built; a method without markers stays as it is.
+The method is replaced by a function whose arguments are the groups of the route's pattern. This happens once, when the
+first application with a route to the class is built; methods without markers are not changed.
 """
 
 import functools
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110 5.6.2
 _REQUIRED = inspect.Parameter.empty
-_FAULTY: object = object()  # what a reader returns that has told why there is no value
+_FAULTY: object = object()  # returned by a reader that has reported a fault
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
@@ -37,11 +37,11 @@ class Parameter:
     """One marked parameter.
 
     Attributes:
-        name: As the method calls it.
-        key: As the request calls it.
+        name: Its name in the method.
+        key: Its name in the request.
         place: path, query, header, cookie, form, file or body.
         kind: The declared type, with its limits.
-        default: What the method takes where the request has none; `inspect.Parameter.empty` where it must have one.
+        default: The default value; `inspect.Parameter.empty` if the parameter is required.
     """
 
     def __init__(self, name: str, place: str, kind: object, param: Param, default: object) -> None:
@@ -68,12 +68,12 @@ class Parameter:
 
 
 class Binding:
-    """A method, what it takes from a request and what it responds with.
+    """A method with its marked parameters and its declared output.
 
     Attributes:
         method: The project's function.
-        parameters: The marked ones.
-        output: How its value becomes a response; None: as any value.
+        parameters: The marked parameters.
+        output: The declared output; None: the returned value is written as by any `ApiHandler`.
     """
 
     def __init__(self, method: Callable[..., object], parameters: Sequence[Parameter], output: Output | None) -> None:
@@ -89,7 +89,7 @@ class Binding:
         """Return the method's arguments from the request.
 
         Raises:
-            InvalidRequest: Values are missing or do not fit; all are listed.
+            InvalidRequest: Values are missing or invalid; lists all of them.
         """
         problems = Problems()
         found: dict[str, object] = {}
@@ -99,7 +99,7 @@ class Binding:
             name = self._names_of_keys.get(key, key)
             parameter = self._paths.get(name)
             if parameter is None:
-                found[name] = text  # not marked: as the pattern gives it
+                found[name] = text  # not marked: the text of the group
             else:
                 self._take(parameter, text, problems, found)
         for parameter, read in self._readers:
@@ -119,7 +119,7 @@ class Binding:
         if value is _REQUIRED or value is None:
             if parameter.is_required:
                 problems.add(parameter.place, parameter.key, "missing")
-            return  # the method's own default
+            return  # use the default of the method
         if parameter.converter is not None:
             path = "" if parameter.fields else parameter.key
             value = parameter.converter.from_text(value, parameter.place, path, problems)
@@ -127,10 +127,10 @@ class Binding:
 
 
 def bind_methods(handler_class: type) -> None:
-    """Replace the methods of *handler_class* that have marked parameters, or a declared output, by bound ones.
+    """Replace the methods of *handler_class* with marked parameters or a declared output by bound ones.
 
     Raises:
-        UrlError: A marker cannot work; every fault of the class is listed.
+        UrlError: Markers are invalid; lists all faults of the class.
     """
     faults: list[str] = []
     for name in _METHODS:
@@ -142,7 +142,7 @@ def bind_methods(handler_class: type) -> None:
             continue
         try:
             binding = _binding_of(method, responds=issubclass(handler_class, ApiHandler))
-        except (TypeError, NameError, ValueError, AttributeError) as exc:  # what annotations of the project raise
+        except (TypeError, NameError, ValueError, AttributeError) as exc:  # raised by the project's annotations
             faults.append(f"{method.__module__}.{method.__qualname__}: {exc}")
             continue
         if binding is not None:
@@ -153,13 +153,13 @@ def bind_methods(handler_class: type) -> None:
 
 
 def _spool(handler_class: type) -> None:
-    """Have large bodies spooled, unless a class of the project says whether they are."""
+    """Enable spooling of large bodies, unless a class of the project sets `spool_body`."""
     if next((base for base in handler_class.__mro__ if "spool_body" in vars(base)), BaseHandler) is BaseHandler:
         handler_class.spool_body = True  # type: ignore[attr-defined]
 
 
 def is_bound(handler_class: type) -> bool:
-    """Whether a method of *handler_class* has been bound."""
+    """Return whether a method of *handler_class* has been bound."""
     return any(hasattr(getattr(handler_class, name, None), "binding") for name in _METHODS)
 
 
@@ -195,13 +195,13 @@ def _parameters(signature: inspect.Signature, hints: Mapping[str, object]) -> It
 
 
 def _metadata(hint: object, kind: type[T]) -> T | None:
-    """The first mark of type *kind* in *hint*."""
+    """Return the first metadata object of type *kind* in *hint*."""
     marks = getattr(hint, "__metadata__", ())
     return next((each for each in marks if isinstance(each, kind)), None)
 
 
 def _kind_of(hint: object) -> object:
-    """The type in *hint*, without our marks and with everybody else's."""
+    """Return the type in *hint* without our markers, keeping other metadata."""
     kind, *marks = get_args(hint)
     kept = [each for each in marks if not isinstance(each, Source | Param)]
     return Annotated[(kind, *kept)] if kept else kind
@@ -217,7 +217,7 @@ def _bound(method: Callable[..., object], binding: Binding) -> Callable[..., obj
         return result if output.kind is None else answer_none(handler, result)
 
     functools.update_wrapper(call, method)
-    vars(call).pop("__wrapped__")  # whose signature is not what the pattern has to fit
+    vars(call).pop("__wrapped__")  # otherwise its signature would be compared with the pattern
     call.binding = binding  # type: ignore[attr-defined]
     call.__signature__ = _pattern_signature(method, binding)  # type: ignore[attr-defined]
     return call
@@ -244,7 +244,7 @@ def _from_lists(arguments: Mapping[str, list[bytes]], parameter: Parameter, prob
         names = {each.encode_name: _is_list_field(each) for each in parameter.fields}
         present = {name: arguments[name] for name in names if arguments.get(name)}
         if not present and not parameter.is_required:
-            return _REQUIRED  # the default of the whole
+            return _REQUIRED  # use the default of the parameter
         found = {name: _decode(given, names[name], name, parameter, problems) for name, given in present.items()}
         return _FAULTY if _FAULTY in found.values() else found
     given = arguments.get(parameter.key)
@@ -296,7 +296,7 @@ def _read_body(handler: ApiHandler, parameter: Parameter, problems: Problems) ->
     headers = request.header_view
     check_coding(headers)
     is_large = request.spool is not None and request.spool.size > handler.max_json_bytes
-    body: bytes = b" " if is_large else request.body  # `get_json_body` then refuses it
+    body: bytes = b" " if is_large else request.body  # `get_json_body` will refuse it
     if not body and not parameter.is_required:
         return _REQUIRED
     media_type = media_type_of(headers)

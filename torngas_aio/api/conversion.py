@@ -1,6 +1,6 @@
-"""Values from a request to declared types; every fault at once.
+"""Conversion of request values to declared types, reporting all faults together.
 
-Converter.from_json(bytes)      the decoder of msgspec; only when it fails are all faults looked for
+Converter.from_json(bytes)      the decoder of msgspec; only if it fails, a second pass collects all faults
 Converter.from_text(values)     "7" -> 7, for query, path, header, cookie and form
 pydantic models                 through pydantic's own validation
 """
@@ -32,7 +32,7 @@ __all__ = [
 
 MAX_ERRORS = 100
 MAX_SECONDS = 0.05
-"""How long faults are looked for; what was found until then is answered."""
+"""Time limit for collecting faults; those found until then are reported."""
 
 _REFUSALS = {"media_type": 415, "too_large": 413}
 _UNPARSED = frozenset({"body", "empty", "encoding", "depth"})
@@ -45,9 +45,9 @@ class FieldError:
 
     Attributes:
         place: path, query, header, cookie, form, file or body.
-        path: Its name, with dots into objects and lists: `items.3.price`; "" for the whole body.
-        code: What is wrong, for programs.
-        message: The same for people, in the visitor's language.
+        path: Its name, with a dotted path into objects and lists: `items.3.price`; "" for the whole body.
+        code: Error code, for programs.
+        message: Error message, in the visitor's language.
     """
 
     place: str
@@ -57,11 +57,11 @@ class FieldError:
 
 
 class InvalidRequest(HTTPError):
-    """A request whose values cannot be parsed (400), are too large (413), have another media type (415) or
-    do not fit (422).
+    """The error for a request with values that cannot be parsed (400), are too large (413), have another media type
+    (415) or are invalid (422).
 
     Attributes:
-        errors: Every faulty value, at most 100.
+        errors: All faulty values, at most 100.
     """
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
@@ -87,25 +87,25 @@ def _check_nothing() -> None:
 
 
 class Problems:
-    """The faults of one request, as they are found."""
+    """The faults found in one request."""
 
     def __init__(self) -> None:
         self.errors: list[FieldError] = []
 
     def add(self, place: str, path: str, code: str, message: str | None = None, **values: object) -> None:
-        """Note a fault; the message is that of *code* where none is given."""
+        """Record a fault; the default message is that of *code*."""
         if len(self.errors) < MAX_ERRORS:
             self.errors.append(FieldError(place, path, code, message or message_of(code, values)))
 
 
 class Converter:
-    """Converts to *kind* with msgspec.
+    """A converter to *kind*, based on msgspec.
 
     Args:
-        kind: A type that msgspec knows: builtins, dates, enums, Structs, dataclasses, attrs classes, TypedDicts ...
+        kind: A type that msgspec supports: builtins, dates, enums, Structs, dataclasses, attrs classes, TypedDicts ...
 
     Raises:
-        TypeError: msgspec has no conversion to *kind*.
+        TypeError: msgspec does not support *kind*.
     """
 
     def __init__(self, kind: object) -> None:
@@ -123,8 +123,8 @@ class Converter:
         """Return the value of a JSON body; faults are added to *problems*.
 
         Args:
-            parse: Gives the body as plain values, within the handler's limits; raises `InvalidJson`.
-            check: Raises `InvalidJson` where *parse* would, for the body's size or shape.
+            parse: Returns the body as plain values, within the handler's limits; raises `InvalidJson`.
+            check: Raises `InvalidJson` for the same size and shape of the body as *parse*.
         """
         try:
             check()
@@ -134,12 +134,12 @@ class Converter:
             problems.add("body", "", "depth")
         except (InvalidJson, msgspec.DecodeError, UnicodeDecodeError):
             value = self._parse(body, parse, problems)
-            if not problems.errors:  # a text that only the parser takes, such as one with a byte order mark, may fit
+            if not problems.errors:  # only `parse` accepts it, such as with a byte order mark
                 return self._convert_value(value, "body", "", True, problems)
         return None
 
     def from_text(self, value: object, place: str, path: str, problems: Problems) -> Any:
-        """Return the value of a text, a list of texts or a mapping of such; faults are added to *problems*."""
+        """Return the value of a string, a list or a mapping of strings; faults are added to *problems*."""
         return self._convert_value(value, place, path, False, problems)
 
     def _convert_value(self, value: object, place: str, path: str, is_strict: bool, problems: Problems) -> object:
@@ -151,7 +151,7 @@ class Converter:
         return self._bounded(found, place, path, problems) if self._has_decimals or self._has_floats else found
 
     def _bounded(self, value: object, place: str, path: str, problems: Problems) -> object:
-        """Return *value*; its numbers that are none, infinite or huge are added to *problems*."""
+        """Return *value*; NaN, infinite and huge numbers in it are added to *problems*."""
         for where, code in unbounded(value, (path,) if path else ()):
             problems.add(place, ".".join(where), code, expected="number")
         return value
@@ -166,7 +166,7 @@ class Converter:
 
 
 class _PydanticConverter(Converter):
-    """Converts to types that hold pydantic models."""
+    """A converter to pydantic models, or types that contain them."""
 
     def __init__(self, kind: Any) -> None:
         from pydantic import TypeAdapter
@@ -193,16 +193,16 @@ class _PydanticConverter(Converter):
 
 
 def make_converter(kind: object) -> Converter:
-    """Return what converts to *kind*.
+    """Return a converter to *kind*.
 
     Raises:
-        TypeError: No library here converts to it.
+        TypeError: No installed library supports it.
     """
     return _PydanticConverter(kind) if holds_pydantic(kind) else Converter(kind)
 
 
 def hints_of(kind: object) -> dict[str, Any]:
-    """Return the type of each field of the object type *kind*, limits included; those of a generic type filled in."""
+    """Return the type of each field of the object type *kind*, with limits and with type variables substituted."""
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     hints = {name: _bare(hint) for name, hint in typing.get_type_hints(origin, include_extras=True).items()}
     given: dict[object, object] = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
@@ -210,7 +210,7 @@ def hints_of(kind: object) -> dict[str, Any]:
 
 
 class _Explanation:
-    """Finds every fault of a value that msgspec has refused: it is asked again for each part."""
+    """A search for all faults of a value that msgspec has refused, by converting each part separately."""
 
     def __init__(self, place: str, is_strict: bool, problems: Problems) -> None:
         self._place = place
@@ -250,9 +250,9 @@ class _Explanation:
                 self._problems.add(self._place, ".".join((*path, str(name)[:100])), "unknown")
 
     def _add(self, sentence: str, path: tuple[str, ...]) -> None:
-        told, _, where = sentence.partition(" - at `$")
+        reason, _, where = sentence.partition(" - at `$")
         steps = [name or index for name, index in _PATH_STEP.findall(where.rstrip("`"))]
-        code, values = code_of(told)
+        code, values = code_of(reason)
         if "field" in values:
             steps.append(values["field"])
         self._problems.add(self._place, ".".join((*path, *steps)), code, **values)
@@ -262,7 +262,7 @@ _LISTS = (list, set, frozenset, Sequence, tuple)
 
 
 def _plain(kind: Any, value: object) -> Any:
-    """The type in *kind* that *value* is meant for: aliases and limits taken off, one of a union chosen."""
+    """Return *kind* without aliases and limits; for a union the member that *value* matches."""
     while True:
         if get_origin(kind) is Annotated:
             kind = get_args(kind)[0]
@@ -280,7 +280,7 @@ def _plain(kind: Any, value: object) -> Any:
 
 
 def _choice(kinds: Sequence[object], value: object) -> object:
-    """The one type of a union that a value of this shape can mean, None where it is not clear."""
+    """Return the only type of a union that matches the shape of *value*; None if it is ambiguous."""
     plain = [_plain(kind, value) for kind in kinds]
     if is_mapping(value):
         fitting = [kind for kind in plain if fields_of(kind) or (get_origin(kind) or kind) is dict]
@@ -299,7 +299,7 @@ def _has_tag(kind: object, value: Mapping[object, object]) -> bool:
 
 
 def _parts(value: Any, kind: Any, fields: Sequence[Any]) -> Iterator[tuple[Any, Any, str]]:
-    """The parts of *value*, the type of each, and its step in the path."""
+    """Yield the parts of *value*, each with its type and its step in the path."""
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if fields:
         hints = hints_of(kind)
@@ -319,7 +319,7 @@ def _parts(value: Any, kind: Any, fields: Sequence[Any]) -> Iterator[tuple[Any, 
 
 
 def _fits_key(key: object, kind: Any) -> bool:
-    """Whether the text *key* is one of a mapping with keys of *kind*, such as "1" for an int."""
+    """Return whether the string *key* is valid as a mapping key of *kind*, such as "1" for an int."""
     try:
         msgspec.convert({key: None}, dict[kind, Any], str_keys=True)
     except msgspec.ValidationError:
@@ -328,7 +328,7 @@ def _fits_key(key: object, kind: Any) -> bool:
 
 
 def _bare(hint: object) -> object:
-    """*hint* without what a TypedDict says of the presence of its key."""
+    """Return *hint* without `Required` and `NotRequired` of a TypedDict."""
     while get_origin(hint) in {typing.Required, typing.NotRequired}:
         hint = get_args(hint)[0]
     return hint
@@ -342,5 +342,5 @@ def _filled(hint: Any, given: Mapping[object, object]) -> object:
 
 
 def _holds_custom(info: object) -> bool:
-    """Whether *info* is, or is a collection of, a class that msgspec cannot make (it says so at the first value)."""
+    """Return whether *info* is or contains a class that msgspec cannot create, which it reports only at decoding."""
     return isinstance(info, msgspec.inspect.CustomType) or any(map(_holds_custom, items_of(info)))

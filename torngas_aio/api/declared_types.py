@@ -1,4 +1,4 @@
-"""What msgspec and pydantic know of a declared type, its JSON Schema, and numbers that no JSON has or that are huge."""
+"""Declared types: fields and JSON Schema from msgspec and pydantic, and checks for NaN, infinite and huge numbers."""
 
 import functools
 import inspect
@@ -29,7 +29,7 @@ __all__ = [
 REF = "#/components/schemas/{name}"
 
 MAX_DIGITS = 4300
-"""Of a decimal, its exponent counted: as of Python's integers. `int(Decimal("1e999999999"))` would take all memory."""
+"""Most digits of a decimal, including its exponent, as of int: `int(Decimal("1e999999999"))` would fill the memory."""
 
 _LISTS: tuple[type[object], ...] = (list, tuple, set, frozenset)
 _BUILTINS = frozenset({int, str, float, bool, bytes, list, dict, tuple, set, frozenset, type(None), Any})
@@ -48,7 +48,7 @@ def fields_of(kind: object) -> tuple[Any, ...]:
 
 
 def without_none(kind: object) -> object:
-    """Return what an optional type is when it is not None; another type as it is."""
+    """Return the type X of `X | None`; any other type unchanged."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     rest = [each for each in get_args(kind) if each is not type(None)]
@@ -56,18 +56,18 @@ def without_none(kind: object) -> object:
 
 
 def items_of(info: object) -> list[Any]:
-    """Return the types of a collection's items, or of a union's members, as `msgspec.inspect` has them."""
+    """Return the types of a collection's items, or of a union's members, as types of `msgspec.inspect`."""
     names = ("item_type", "key_type", "value_type")
     parts = [getattr(info, name) for name in names if hasattr(info, name)]
     return [*parts, *getattr(info, "types", ()), *getattr(info, "item_types", ())]
 
 
 def holds(info: object, kind: type, seen: set[int] | None = None) -> bool:
-    """Return whether a value of *info* may hold one of *kind*, in the fields of objects as well."""
+    """Return whether a value of *info* may contain one of *kind*, at any depth."""
     if isinstance(info, kind):
         return True
     seen = set() if seen is None else seen
-    if id(info) in seen:  # of a type that holds itself
+    if id(info) in seen:  # a recursive type
         return False
     seen.add(id(info))
     fields = [field.type for field in getattr(info, "fields", ())]
@@ -75,8 +75,8 @@ def holds(info: object, kind: type, seen: set[int] | None = None) -> bool:
 
 
 def holds_pydantic(kind: object) -> bool:
-    """Whether *kind* is a pydantic model, or holds one."""
-    pydantic = sys.modules.get("pydantic")  # a type of it means that it was imported
+    """Return whether *kind* is a pydantic model, or contains one."""
+    pydantic = sys.modules.get("pydantic")  # None: no model can exist
     if pydantic is None:
         return False
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
@@ -85,7 +85,7 @@ def holds_pydantic(kind: object) -> bool:
 
 
 def unbounded(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield path and code of each number in *value*, which has been converted, that is none, infinite or huge."""
+    """Yield path and error code of each NaN, infinite or huge number in the converted *value*."""
     if isinstance(value, float | Decimal):
         if code := _fault_of(value):
             yield path, code
@@ -118,12 +118,12 @@ def _known_fields(kind: object) -> tuple[Any, ...]:
 
 
 def schemas_of(kinds: Sequence[object], taken: Collection[str] = ()) -> tuple[list[JsonObject], JsonObject]:
-    """Return the schema of each of *kinds*, and the components that they refer to.
+    """Return the schema of each of *kinds*, and the components that they reference.
 
-    Two types of one name are called by their modules, too.
+    If two types have the same name, their components are named with the module.
 
     Args:
-        taken: Names that no component may have.
+        taken: Names that components must not have.
     """
     own = [kind for kind in kinds if not holds_pydantic(kind)]
     made, shared = msgspec.json.schema_components(own, ref_template=REF)
@@ -131,7 +131,7 @@ def schemas_of(kinds: Sequence[object], taken: Collection[str] = ()) -> tuple[li
     for name, each in components.items():
         if "description" in each:
             each["description"] = inspect.cleandoc(each["description"])
-        if "." in name and "title" in each:  # makers of clients call a type by its title
+        if "." in name and "title" in each:  # client generators use the title as type name
             each["title"] = name
     others, more = _pydantic_schemas([kind for kind in kinds if holds_pydantic(kind)], {*taken, *components})
     ours, theirs = iter(schemas), iter(others)
@@ -143,7 +143,7 @@ def _pydantic_schemas(kinds: list[object], taken: Collection[str]) -> tuple[list
         return [], {}
     from pydantic import TypeAdapter
 
-    listed: Any = list  # of it: its items are a reference, where the type itself would be written out
+    listed: Any = list  # the items of a list are a reference; the type itself would be inlined
     inputs: list[Any] = [(number, "validation", TypeAdapter(listed[kind])) for number, kind in enumerate(kinds)]
     made, shared = TypeAdapter.json_schemas(inputs, ref_template=REF.replace("{name}", "{model}"))
     schemas = [made[number, "validation"]["items"] for number in range(len(kinds))]
@@ -153,7 +153,7 @@ def _pydantic_schemas(kinds: list[object], taken: Collection[str]) -> tuple[list
 def _rename(
     schemas: Iterable[object], components: JsonObject, taken: Collection[str]
 ) -> tuple[list[JsonObject], JsonObject]:
-    """Both with other names for the components whose own is taken."""
+    """Return both with components renamed if their name is in *taken*."""
     names = {name: f"{name}.1" if name in taken else name for name in components}
     text = json.dumps([list(schemas), components])
     for name, new in names.items():
@@ -163,7 +163,7 @@ def _rename(
 
 
 def _plain(schema: object) -> Any:
-    """*schema* without the `items: false` of tuples, at which makers of clients stumble; `maxItems` says it too."""
+    """Return *schema* without `items: false` in tuples, which client generators cannot handle; `maxItems` suffices."""
     if is_dict(schema):
         return {key: _plain(value) for key, value in schema.items() if not (key == "items" and value is False)}
     return [_plain(each) for each in schema] if is_list(schema) else schema

@@ -1,4 +1,4 @@
-"""Markers of a handler's parameters: where each value comes from, its name there, and its limits.
+"""Markers of a handler's parameters: the source of each value, its name there, and its limits.
 
     async def get(self, project: Path[int], page: Query[int] = 1) -> Page[TaskOut]: ...
     async def get(self, size: Query[Annotated[int, Param(name="page-size", ge=1, le=100)]] = 20): ...
@@ -18,34 +18,34 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a parameter is read from: path, query, header, cookie, form, file or body."""
+    """The source of a parameter: path, query, header, cookie, form, file or body."""
 
     place: str
 
 
 Path = Annotated[T, Source("path")]
-"""A group of the route's pattern: a named one by its name, unnamed ones in their order."""
+"""A group of the route's pattern: named groups by name, others in order."""
 
 Query = Annotated[T, Source("query")]
-"""An argument of the query; a list takes each of them, an object type one for each of its fields."""
+"""An argument of the query; a list gets all values of the name, an object type one argument for each field."""
 
 Header = Annotated[T, Source("header")]
-"""A header field; `_` in the parameter's name is `-`."""
+"""A header field; `_` in the parameter's name stands for `-`."""
 
 Cookie = Annotated[T, Source("cookie")]
-"""A cookie, not signed."""
+"""An unsigned cookie."""
 
 Form = Annotated[T, Source("form")]
 """A field of a form in the body; lists and object types as with `Query`."""
 
 File = Annotated[T, Source("file")]
-"""A file of a multipart form; declare `UploadedFile`, or `list[UploadedFile]` for each of one name.
+"""A file of a multipart form, as `UploadedFile`; `list[UploadedFile]` for all files of the name.
 
-Bodies above 1 MiB are then spooled, unless the class sets `spool_body` itself. `HTTPFile` gives Tornado's, in memory.
+Bodies above 1 MiB are then spooled, unless the class sets `spool_body`. `HTTPFile` is Tornado's type, in memory.
 """
 
 Body = Annotated[T, Source("body")]
-"""The body as JSON; one parameter of a method."""
+"""The body as JSON; at most one parameter of a method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class Param:
     """Name and limits of a parameter.
 
     Args:
-        name: Its name in the request; None: the parameter's own.
-        ge: The smallest number; *gt*, *le*, *lt*, *multiple_of* likewise.
-        min_length: Of a text or list; *max_length* likewise.
-        pattern: A regular expression, searched in a text. Write one that cannot backtrack.
-        max_bytes: Of a file; larger ones are answered 413.
-        content_types: Those that a file may have, such as "application/pdf" and "image/*"; 422 for others.
-        description: Shown in the OpenAPI document, as *title* and *examples* are.
+        name: Its name in the request; None: the parameter's name.
+        ge: The minimum of a number; *gt*, *le*, *lt*, *multiple_of* likewise.
+        min_length: The minimum length of a string or list; *max_length* likewise.
+        pattern: A regular expression, searched in a string. It must not backtrack.
+        max_bytes: The maximum size of a file; 413 for larger ones.
+        content_types: Allowed types of a file, such as "application/pdf" and "image/*"; 422 for others.
+        description: Shown in the OpenAPI document, like *title* and *examples*.
     """
 
     name: str | None = None

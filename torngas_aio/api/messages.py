@@ -1,6 +1,6 @@
-"""The sentences that clients read about faulty values, by code.
+"""Messages for clients about faulty values, by error code.
 
-A project's own translation of the English sentence comes first, then the Chinese ones here.
+A project's translation of the English message takes precedence over the Chinese ones here.
 """
 
 import re
@@ -60,7 +60,7 @@ _CHINESE = {
     "invalid": "该值无效。",
 }
 
-# What msgspec 0.18 to 0.22 says. SPEC: its sentences are no interface, so an unknown one is "invalid".
+# Messages of msgspec 0.18 to 0.22. They are not a stable interface, so an unknown one gets the code "invalid".
 _PATTERNS = [
     (re.compile(pattern), code)
     for pattern, code in [
@@ -86,7 +86,7 @@ _PATTERNS = [
 
 
 def code_of(sentence: str) -> tuple[str, dict[str, str]]:
-    """Return the code of what msgspec says of one value, and the values for its message."""
+    """Return the error code for a message of msgspec, and the values for our message."""
     for pattern, code in _PATTERNS:
         found = pattern.match(sentence)
         if found is not None:
@@ -95,7 +95,7 @@ def code_of(sentence: str) -> tuple[str, dict[str, str]]:
 
 
 def message_of(code: str, values: dict[str, object]) -> str:
-    """Return the sentence for *code* in the visitor's language."""
+    """Return the message for *code* in the visitor's language."""
     english = _ENGLISH.get(code, _ENGLISH["invalid"])
     text = gettext(english)
     if text == english and str(current_locale().code).startswith("zh"):

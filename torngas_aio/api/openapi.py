@@ -1,9 +1,9 @@
-"""The OpenAPI 3.1 document of an application, from its routes and what their methods declare.
+"""The OpenAPI 3.1 document of an application, from its routes and the declarations of their methods.
 
     paths, parameters     routes and markers         responses    outputs, and the modules of the route
     tags                  the handler's package      texts        docstrings
 
-A module or middleware adds to the operations it runs for with two attributes; a handler's class may have the first:
+Modules and middlewares describe their effect on operations by two attributes; a handler class may have the first:
 
     openapi_responses = {429: "Too many requests."}
     openapi_security = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -30,7 +30,7 @@ from torngas_aio.settings_manager import settings
 __all__ = ["DOCUMENT_PATH", "OpenAPIHandler", "make_document"]
 
 DOCUMENT_PATH = "/-/openapi.json"
-"""Where the document is answered, unless OPENAPI says otherwise."""
+"""Default path of the document; OPENAPI['path'] overrides it."""
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _GROUP = re.compile(r"\((?:\?P<(?P<name>\w+)>|(?P<other>\?[^)]))?(?:[^()]|\([^()]*\))*\)[*+?]?")
@@ -65,9 +65,9 @@ def make_document(
     """Return the document as plain values.
 
     Args:
-        application: Its routes to `ApiHandler`s, and to handlers with markers, are described.
-        title: *version* and *description* likewise: the document's own.
-        shows_guarded: Whether operations that name a security scheme are included.
+        application: The application whose routes to `ApiHandler`s and to handlers with markers are described.
+        title: Title of the document; *version* and *description* likewise.
+        shows_guarded: Whether to include operations with a security scheme.
     """
     info = {"title": title, "version": version} | ({"description": description} if description else {})
     first_pass = _Document(application, shows_guarded)
@@ -76,10 +76,10 @@ def make_document(
 
 
 class OpenAPIHandler(ApiHandler):
-    """Answers with the document of its application.
+    """The handler of the document.
 
     OPENAPI: `title`, `version`, `description`. OPENAPI_GUARD: the dotted path of an `async def guard(handler) -> bool`
-    that says who sees guarded operations too (default: everyone).
+    that returns whether to show guarded operations (default: to all clients).
     """
 
     async def get(self) -> Any:
@@ -96,15 +96,16 @@ _documents: WeakKeyDictionary[HostApplication, dict[bool, JsonObject]] = WeakKey
 
 
 class _Document:
-    """A document; made in two passes, since types of one name can only be told apart when all are known.
+    """A document, created in two passes, since types with the same name can be distinguished only when all are known.
 
-    Both ask for schemas in the same order: the second takes those that were made of all types of the first, one by one.
+    Both passes request schemas in the same order. The first collects the types; the second uses schemas made from all
+    of them together.
 
     Args:
-        kinds: Those of the first pass over the same routes; None: this is the first.
+        kinds: The types from the first pass over the same routes; None: this is the first pass.
 
     Attributes:
-        kinds: The types that are described, in order.
+        kinds: The types described, in order.
     """
 
     def __init__(
@@ -176,7 +177,7 @@ class _Document:
         operation["responses"] = self._responses(binding, bool(declared), bool(body))
         if any(each.place == "body" for each in declared.values()):
             operation["responses"]["415"] = _problem("It is not JSON.")
-        if any(each["in"] == "path" for each in parameters):  # its pattern may not match
+        if any(each["in"] == "path" for each in parameters):  # a value may not match the pattern
             is_api = issubclass(route.handler_class, ApiHandler)
             absent = "Nothing has this address."
             operation["responses"]["404"] = _problem(absent) if is_api else {"description": absent}
@@ -238,7 +239,7 @@ class _Document:
         required: list[str] = []
         for each in fields:
             if each.place == "file":
-                # `format` is OpenAPI 3.0's word: pages and generators of clients still look for it
+                # `format` is from OpenAPI 3.0: Swagger UI and client generators still use it
                 one = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
                 properties[each.key] = {"type": "array", "items": one} if each.is_list else one
                 required += [each.key] if each.is_required else []
@@ -246,7 +247,7 @@ class _Document:
             for found in self._describe_parameter(each):
                 properties[found["name"]] = found["schema"]
                 required += [found["name"]] if found["required"] else []
-        names = {"minLength": 1}  # SPEC: RFC 7578 4.2: each part has a name
+        names = {"minLength": 1}  # SPEC: RFC 7578 4.2: each part must have a name
         return {"type": "object", "properties": properties, "propertyNames": names} | (
             {"required": required} if required else {}
         )
@@ -259,7 +260,7 @@ class _Document:
         return schema
 
     def _owners(self, route: Route) -> Iterator[object]:
-        """The middlewares and modules whose hooks run for *route*, whatever its path."""
+        """Yield the middlewares and modules whose hooks run for *route* regardless of the path."""
         hooks = self._application.pipeline.stages_for(route.name).hooks.values()
         owners = (getattr(hook.call, "__self__", None) for each in hooks for hook in each)
         yield from {id(owner): owner for owner in owners if owner is not None}.values()
@@ -275,7 +276,7 @@ class _Document:
 
 
 def template_of(route: Route) -> str:
-    """Return the path of *route* with `{name}` for each group; a part that may be absent is left out."""
+    """Return the path of *route* with `{name}` for each group, without optional parts."""
     keys = iter(_keys_of(route, _first_binding(route)))
 
     def gap(match: re.Match[str]) -> str:
@@ -293,7 +294,7 @@ def _first_binding(route: Route) -> Binding | None:
 
 
 def _keys_of(route: Route, binding: Binding | None) -> list[str]:
-    """The names of the groups of *route*: their own, else those of the marked parameters."""
+    """Return the names of the groups of *route*; for unnamed groups those of the marked parameters."""
     regex = getattr(route.rule.matcher, "regex", None)
     if regex is None:
         return []

@@ -1,9 +1,9 @@
-"""The page that shows an OpenAPI document and tries its operations out: Swagger UI 5. Extra `openapi`.
+"""Swagger UI 5, a page that shows an OpenAPI document and can call its operations. Extra `openapi`.
 
-    /-/docs/                    the page, under a Content-Security-Policy that allows this site only
-    /-/docs/swagger-ui.css ...  files of the package swagger-ui-py, and the script that starts them
+    /-/docs/                    the page, with a Content-Security-Policy that allows only this site
+    /-/docs/swagger-ui.css ...  files of the package swagger-ui-py, and the script that starts it
 
-Nothing is loaded from elsewhere.
+Nothing is loaded from other sites.
 """
 
 import functools
@@ -48,7 +48,7 @@ SwaggerUIBundle({
 
 
 def page_rules() -> list[Any]:
-    """Return the routes of the page; none where the extra `openapi` is not installed."""
+    """Return the routes of the page; [] if the extra `openapi` is not installed."""
     path = settings.OPENAPI.get("page", PAGE_PATH)
     if not path or _static_folder() is None:
         return []
@@ -56,12 +56,12 @@ def page_rules() -> list[Any]:
 
 
 class PageHandler(WebHandler):
-    """Answers with the page and its files."""
+    """The handler of the page and its files."""
 
     async def get(self, name: str | None = None) -> None:
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
-        if name is None:  # without the slash, names on the page would be relative to the folder above
+        if name is None:  # without the slash, relative URLs would start at the parent folder
             await self.redirect(f"{self.request.root_path}{self.request.path}/")
         elif name == "":
             title = xhtml_escape(str(settings.OPENAPI.get("title", "API")))
@@ -72,7 +72,7 @@ class PageHandler(WebHandler):
             self.set_header("Content-Type", "text/javascript; charset=UTF-8")
             self.write(_START)
         else:
-            known = name if name in _FILES else ""  # the folder holds an editor, too
+            known = name if name in _FILES else ""  # the folder also contains an editor
             await self.send_file(known, root=_static_folder() or "", inline=True, content_type=_FILES.get(name))
 
     head = get
@@ -80,6 +80,6 @@ class PageHandler(WebHandler):
 
 @functools.cache
 def _static_folder() -> Path | None:
-    """Where swagger-ui-py keeps its files; looked up without importing it."""
+    """Return the folder of swagger-ui-py's files, without importing it."""
     spec = find_spec("swagger_ui")
     return None if spec is None or spec.origin is None else Path(spec.origin).parent / "static"
