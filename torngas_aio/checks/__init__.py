@@ -1,13 +1,13 @@
-"""What is wrong with the settings, every fault at once, before the first request.
+"""Validation of the settings before the first request, reporting all faults together.
 
     check_settings ──► shapes.py      each value has its type, and no name is misspelt
-                   ──► references.py  aliases and modules that are named exist, dotted paths can be imported
+                   ──► references.py  referenced aliases and modules exist, dotted paths can be imported
                    ──► signing.py     secrets are set and not publicly known
-    services       ──► webserver/validation.py  what caches, sessions, templates, databases find in their own settings
-    cautions       ──► what works, but hardly as meant      deployment.py   what a public site should change
+    services       ──► webserver/validation.py  checks by caches, sessions, templates and databases themselves
+    cautions       ──► valid but probably unintended        deployment.py   advice for public sites
 
-Each fault is one sentence with the path of the setting, its value and how to mend it. Nothing here imports
-from higher layers: what a dotted path names is only looked at.
+Each fault is one sentence with the path of the setting, its value and the remedy. Nothing here imports from higher
+layers; objects named by dotted paths are imported but not called.
 Begin with `check_settings`.
 """
 
@@ -40,9 +40,9 @@ __all__ = [
 
 
 def check_settings(settings: Settings) -> list[Fault]:
-    """Return every fault of *settings*; an empty list when they can be used.
+    """Return all faults of *settings*; an empty list if they are valid.
 
-    An entry of the wrong type is reported once; what depends on it is looked at as if it were absent.
+    An entry of the wrong type is reported once; further checks treat it as absent.
     """
     values = settings.as_dict()
     faults = list(Fault.each(shape_faults(values), "TGA103"))
@@ -54,21 +54,21 @@ def check_settings(settings: Settings) -> list[Fault]:
 
 
 def cautions(settings: Settings, workers: int = 1) -> list[str]:
-    """Return what will run but hardly as meant, one sentence each.
+    """Return warnings on settings that are valid but probably not intended, one sentence each.
 
     Args:
-        workers: How many processes are going to serve.
+        workers: Number of serving processes.
     """
     return list(cautions_of(settings.as_dict(), workers))
 
 
 def deploy_cautions(settings: Settings) -> list[str]:
-    """Return what is to be decided before other machines can reach the server, one sentence each."""
+    """Return warnings on settings to change before other machines can reach the server, one sentence each."""
     return list(deploy_cautions_of(settings.as_dict()))
 
 
 def _without_blamed(values: Mapping[str, object], faults: list[Fault]) -> dict[str, object]:
-    """*values* less what *faults* blame: whole settings; BLAMED for values of dicts and items of lists."""
+    """Return *values* without faulty settings; faulty values of dicts and items of lists are replaced by BLAMED."""
 
     def is_blamed(path: str) -> bool:
         return any(fault.is_at(path) for fault in faults)

@@ -1,11 +1,10 @@
-"""What a site that other machines reach should change: `torngas-aio check --deploy`.
+"""Checks for public sites: `torngas-aio check --deploy`.
 
-    settings             each is a caution: a proxy in front may do what the settings do not
+    settings             warnings only, since a proxy in front may do the same
     deploy/*.service     TimeoutStopSec against --drain_seconds and --graceful_timeout; --workers
     deploy/nginx.conf    client_max_body_size, proxy_read_timeout against REQUEST_TIMEOUT
 
-Of these files only what they say is looked at; a setting that they leave to a default of another program is not judged,
-but for nginx's own body limit.
+Only values written in these files are checked, not the defaults of systemd and nginx, except for nginx's body limit.
 """
 
 import math
@@ -25,7 +24,7 @@ HSTS_SECONDS = 86_400
 
 
 def deploy_cautions_of(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each setting that is fit for development only."""
+    """Yield one sentence for each setting that is suitable for development only."""
     if values.get("DEBUG"):
         yield "DEBUG is on: error pages show source and settings, and files are watched. Set DEBUG = False."
     yield from _cookie_cautions(values)
@@ -96,15 +95,15 @@ def deploy_file_cautions(
     max_body: int,
     jobs_wait: bool = False,
 ) -> Iterator[str]:
-    """Yield one sentence for each thing in *folder* that does not fit.
+    """Yield one sentence for each conflict between the files in *folder* and the settings.
 
     Args:
         folder: Such as `deploy/`; it need not exist.
-        graceful: Seconds of `--graceful_timeout` where a unit says nothing.
-        shutdown: Seconds that shutdown hooks and pools may take.
+        graceful: Default of `--graceful_timeout` in seconds, for units without the option.
+        shutdown: Time limit of shutdown hooks and pools, in seconds.
         request_timeout: REQUEST_TIMEOUT in seconds.
-        max_body: Bytes of a body that the server takes.
-        jobs_wait: Jobs are in a store, for other processes to run.
+        max_body: The server's limit on bodies, in bytes.
+        jobs_wait: Whether jobs are in a store, for other processes to run.
     """
     units = sorted(folder.glob("*.service"))
     runs_jobs = any(re.search(r"^ExecStart=.*\bworker\b", _without_comments(unit), re.MULTILINE) for unit in units)
@@ -137,7 +136,7 @@ def deploy_file_cautions(
 
 
 def workers_of_units(folder: Path) -> int:
-    """Return the most `--workers` that a unit in *folder* asks for; 1 where none does."""
+    """Return the largest `--workers` of the units in *folder*; 1 if none has the option."""
     return max([1, *(int(_option(_without_comments(unit), "workers", 1)) for unit in folder.glob("*.service"))])
 
 
@@ -152,6 +151,6 @@ def _option(text: str, name: str, default: float) -> float:
 
 
 def _seconds(pattern: str, text: str) -> list[float]:
-    """Return the seconds that the group of each match of *pattern* says, such as `90`, `1min 30s` or `infinity`."""
+    """Return the seconds in the group of each match of *pattern*, such as `90`, `1min 30s` or `infinity`."""
     spans = [_SPANS.findall(found) for found in re.findall(pattern, text, re.MULTILINE)]
     return [sum(float(n) * _SECONDS.get(unit, math.inf) for n, unit in each) if each else math.inf for each in spans]

@@ -1,7 +1,7 @@
-"""Names in settings: those of each other (aliases, common modules, roles), and dotted paths, which are imported.
+"""Checks of references in settings: to other settings (aliases, common modules, roles), and dotted paths.
 
-Values have their shapes already; what is absent is not looked at. The default cache aliases are left alone unless
-sessions use them: their libraries need not be installed.
+Shapes have been checked before; absent values are skipped. Dotted paths are imported. The default cache aliases are
+skipped unless sessions use them, since their libraries need not be installed.
 """
 
 import inspect
@@ -25,7 +25,7 @@ IN_PROCESS = ("localcache.LocMemCache", "dummy.DummyCache")
 
 
 def reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each name that leads nowhere."""
+    """Yield one sentence for each reference to something that does not exist."""
     if "default" not in values.get("CACHES", {"default": BLAMED}):
         yield "CACHES['default'] is missing: it is what `torngas_aio.cache.cache` opens. Add it."
     yield from _session_faults(values)
@@ -38,7 +38,7 @@ def reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def path_faults(values: Mapping[str, object]) -> Iterator[Fault]:
-    """Yield one sentence for each dotted path that cannot be imported or names no class where one is wanted."""
+    """Yield a fault for each dotted path that cannot be imported or names an object of the wrong kind."""
     for path, target, wants_class in _targets(values):
         try:
             imported(path, target, wants_class=wants_class)
@@ -47,13 +47,13 @@ def path_faults(values: Mapping[str, object]) -> Iterator[Fault]:
 
 
 def imported(path: str, target: object, *, wants_class: bool = True) -> Any:
-    """Return what the dotted path *target* of the setting at *path* names; *target* itself where it is no text.
+    """Return the object at the dotted path *target*, the value of the setting *path*; *target* itself if not a str.
 
     Args:
-        wants_class: Whether it has to be a class; else a function, or another callable.
+        wants_class: Whether it must be a class; else any callable.
 
     Raises:
-        ConfigError: It cannot be imported, or is something else.
+        ConfigError: The path cannot be imported, or names an object of another kind.
     """
     if not isinstance(target, str):
         return target
@@ -62,7 +62,7 @@ def imported(path: str, target: object, *, wants_class: bool = True) -> Any:
         raise ConfigError(Fault(f"{path} = {target!r}: {text}", path=path, target=target), code="TGA104")
     try:
         found = import_object(target)
-    except Exception as exc:  # the project's own code runs here
+    except Exception as exc:  # importing runs the project's code
         raise ConfigError(_fault_of(exc, path, target).with_(path=path), code="TGA104") from exc
     if not (inspect.isclass(found) if wants_class else callable(found)):
         text = f"this is a {type(found).__name__}, a {'class' if wants_class else 'function'} is wanted."
@@ -71,7 +71,7 @@ def imported(path: str, target: object, *, wants_class: bool = True) -> Any:
 
 
 def cautions_of(values: Mapping[str, object], workers: int) -> Iterator[str]:
-    """Yield what will run but hardly as meant; *workers* is the number of serving processes."""
+    """Yield warnings on valid but probably unintended settings; *workers* is the number of serving processes."""
     for name, ours in _NAMES_OF_DJANGO.items():
         if name in values:
             yield f"{name} is Django's setting and has no effect. Write {ours}; one of your own wants another name."
@@ -109,19 +109,19 @@ _NAMES_OF_DJANGO = {
 
 
 def section(values: Mapping[str, object], name: str) -> Mapping[str, Any]:
-    """Return the dict that is the setting *name*, or the entry of one; {} where there is none."""
+    """Return the dict *name* in *values*, a setting or an entry of one; {} if it is not a dict."""
     found = values.get(name)
     return cast(Mapping[str, Any], found) if isinstance(found, Mapping) else {}
 
 
 def uses(values: Mapping[str, object], middleware: str) -> bool:
-    """Whether MIDDLEWARE_CLASSES names *middleware*, by dotted path or as the class itself."""
+    """Return whether MIDDLEWARE_CLASSES contains *middleware*, as a dotted path or as the class."""
     entries = values.get("MIDDLEWARE_CLASSES")
     return is_list_or_tuple(entries) and middleware in _paths_of(entries)
 
 
 def _paths_of(entries: Iterable[Any]) -> set[str]:
-    """The dotted paths of *entries*: strings, or classes."""
+    """Return the dotted paths of *entries*, which are strings or classes."""
     return {
         entry if isinstance(entry, str) else f"{entry.__module__}.{entry.__qualname__}"
         for entry in entries
@@ -184,7 +184,7 @@ def _cache_targets(values: Mapping[str, object]) -> Iterator[tuple[str, object, 
 
 
 def _fault_of(error: Exception, path: str, target: str) -> Fault:
-    """The fault for *error* of an import: the project's line first, where the project's code raised it."""
+    """Return the fault for *error* of an import; it starts with the project's line if the project's code raised it."""
     hint = "Check the spelling, and that the project's directory is on sys.path."
     if place_of(error):
         return import_fault(error, path, target, hint)

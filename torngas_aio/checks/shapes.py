@@ -1,6 +1,6 @@
-"""The shape of every setting: types, ranges, the keys of its dicts.
+"""The shape of every setting: types, ranges, keys of dicts.
 
-`SHAPES` is the table; a setting that is not in it is the project's own. What uses a setting asks the same table:
+`SHAPES` lists the built-in settings; others belong to the project. Services validate their settings by the same shapes:
 `SESSION_SHAPE`, `CACHE_SHAPE`, `DATABASE_SHAPE`.
 """
 
@@ -52,7 +52,7 @@ __all__ = [
 
 
 MIN_TOKEN_LENGTH = 16
-"""Shorter tokens of the metrics page are refused: they can be guessed."""
+"""Minimum length of the metrics page's token; shorter ones can be guessed."""
 
 
 def shape_faults(values: Mapping[str, object]) -> Iterator[Fault]:
@@ -108,7 +108,7 @@ def _folder_to_make(path: str, value: Any) -> Iterator[Fault]:
 
 
 def _coerced(path: str, value: object) -> Iterator[Fault]:
-    """A whole number, or the text of one, which SQLAlchemy reads."""
+    """Check for a whole number, or a string of one, which SQLAlchemy converts."""
     if type(value) is not int and not (isinstance(value, str) and value.removeprefix("-").isdecimal()):
         yield fault(path, value, "must be a whole number.")
 
@@ -139,7 +139,7 @@ _parameters: Mapping[str, Check] = {
 }
 
 CACHE_PARAMETERS: Check = table({}, _parameters)
-"""What a cache is made with."""
+"""Arguments of a cache backend."""
 
 CACHE_SHAPE: Check = table({"BACKEND": dotted}, {"LOCATION": _anything, **_parameters})
 """An entry of CACHES."""
@@ -163,7 +163,7 @@ def _engine_options(key: Check) -> Check:
 
 
 ENGINE_SHAPE: Check = _engine_options(_engine_option)
-"""What SQLALCHEMY_CONFIGURATION may hold."""
+"""SQLALCHEMY_CONFIGURATION."""
 
 _own_options: Check = either(None, _engine_options(text))
 

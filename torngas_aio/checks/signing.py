@@ -1,7 +1,7 @@
-"""Secrets that sign cookies and session ids: set, and not known to the world.
+"""Checks of the secrets that sign cookies and session ids: they must be set and not publicly known.
 
 DEBUG off   missing, well known, short or one character repeated: a fault
-DEBUG on    missing: a random one for the run, kept across autoreload and shared with workers
+DEBUG on    missing: replaced by a random one for this run, kept across autoreload and shared with workers
 """
 
 import hashlib
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 RUN_SECRET_NAME = "TORNGAS_RUN_SECRET"  # noqa: S105  a name
-"""Environment variable that hands the random secret of this run to the processes it starts."""
+"""Environment variable that passes the random secret of this run to child processes."""
 
 WELL_KNOWN = frozenset({
     "bXZ/gDAbQA+zaTxdqJwxKa8OZTbuZE/ok3doaow9N4Q=",
@@ -44,10 +44,10 @@ WELL_KNOWN = frozenset({
     "password",
     "123456",
 })  # fmt: skip
-"""Secrets of examples and documentation, torngas 1.8's and Tornado's among them."""
+"""Secrets from examples and documentation, including those of torngas 1.8 and Tornado."""
 
 MIN_SECRET_LENGTH = 32
-"""Shorter secrets are refused when a server starts with DEBUG off."""
+"""Shorter secrets are refused at start with DEBUG off."""
 
 MIN_SECRET_BYTES = 16
 """Shorter secrets are not used to sign cached values."""
@@ -61,7 +61,7 @@ MEND = (
 
 
 def secret_faults(values: Mapping[str, object]) -> Iterator[str]:
-    """Yield a sentence for a missing version, and for each secret that is missing or weak while DEBUG is off."""
+    """Yield a sentence for a missing key version, and, with DEBUG off, for each missing or weak secret."""
     yield from _version_faults(section(values, "TORNADO_CONF"))
     if values.get("DEBUG", True):
         return
@@ -82,7 +82,7 @@ def _version_faults(conf: Mapping[str, object]) -> Iterator[str]:
 
 
 def weak_secret_faults(path: str, value: object) -> Iterator[Fault]:
-    """Yield a fault where the secret at *path*, or one of its versions, is well known or can be guessed."""
+    """Yield a fault if the secret at *path*, or one of its versions, is well known or can be guessed."""
     versions = _versions(value)
     if any(is_well_known(version) for version in versions):
         yield Fault(f"{path} is one that everybody knows, and DEBUG is off. {MEND}", path=path)
@@ -92,23 +92,23 @@ def weak_secret_faults(path: str, value: object) -> Iterator[Fault]:
 
 
 def is_well_known(secret: str | bytes) -> bool:
-    """Whether *secret* stands in documentation or is a placeholder."""
+    """Return whether *secret* is from documentation or a placeholder."""
     text = secret.decode("latin-1") if isinstance(secret, bytes) else secret
     bare = "".join(letter for letter in text.lower() if letter.isalnum())
     return text in WELL_KNOWN or any(placeholder in bare for placeholder in PLACEHOLDERS)
 
 
 def fill_secrets(settings: Settings) -> list[str]:
-    """Put a random secret in each place where *settings* has none; return the paths of those places."""
+    """Set a random secret for each missing one in *settings*; return the paths of these settings."""
     missing = missing_secrets(settings)
     settings.amend(**missing)
     return [f"{name}[{key!r}]" for name, values in missing.items() for key in values]
 
 
 def missing_secrets(settings: Settings) -> dict[str, dict[str, str]]:
-    """Return a random secret for each place where *settings* has none, as settings to lay over them.
+    """Return a random secret for each missing one, as settings to merge into *settings*.
 
-    The same secrets come out in processes that this one starts or becomes: autoreload ends no session.
+    Child processes, and this process after a reload, get the same secrets, so that sessions survive.
     """
     missing = {path for path, value in _secrets_of(settings.as_dict()) if _is_missing(value)}
     found: dict[str, dict[str, str]] = {}
@@ -120,9 +120,9 @@ def missing_secrets(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 def project_secrets(values: Mapping[str, object]) -> tuple[tuple[str | bytes, ...], bool]:
-    """Return the secrets in TORNADO_CONF['cookie_secret'], the one that signs first, and whether they last.
+    """Return the secrets in TORNADO_CONF['cookie_secret'], with the signing one first, and whether they are permanent.
 
-    They do not last where they were made for this run; one is made where there is none.
+    A missing or short secret is replaced by a random one for this run, which is not permanent.
     """
     conf = section(values, "TORNADO_CONF")
     given = conf.get("cookie_secret", "")
@@ -151,7 +151,7 @@ def _versions(value: Any) -> tuple[str | bytes, ...]:
 
 
 def share_random_secrets() -> None:
-    """Let random secrets be the same in this process and in all that it starts."""
+    """Make this process and its child processes use the same random secrets."""
     os.environ.setdefault(RUN_SECRET_NAME, secrets.token_urlsafe(32))
 
 
