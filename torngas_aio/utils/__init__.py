@@ -1,16 +1,16 @@
-"""Small tools that belong to no part and are used by many.
+"""Utilities used by many packages.
 
     text.py        safestr  safeunicode  escape_controls  quote_field; names of methods, headers and parameters
     former.py      Null  iterbetter  request_context  sleep
-    numbers.py     numbers in text from outside, parsed strictly
-    bounded.py     a cache whose keys clients choose
-    hosts.py       host names and IP addresses, and the patterns and networks by which settings mean them
-    narrowing.py   checks of a value's class that tell a type checker what it holds
-    kinds.py       checks of one value, to be put together into the shape of a setting
+    numbers.py     strict parsing of numbers in untrusted text
+    bounded.py     a cache for keys chosen by clients, bounded in bytes
+    hosts.py       host names and IP addresses, and the patterns and networks of settings
+    narrowing.py   type guards
+    kinds.py       checks of values, composed to the shape of a setting
     environment.py settings from environment variables
     redirects.py   is_safe_redirect  safe_redirect_target
 
-What stands in `__all__` here is imported from `torngas_aio.utils`.
+Import the names in `__all__` from `torngas_aio.utils`.
 """
 
 from functools import cached_property

@@ -1,11 +1,11 @@
-"""A cache whose keys clients choose: bounded in bytes, whatever they send."""
+"""A cache for keys chosen by clients, bounded in bytes."""
 
 from collections.abc import Hashable, Sized
 from typing import Protocol, TypeVar
 
 __all__ = ["BoundedCache"]
 
-_ENTRY_BYTES = 256  # of an entry beside the bytes of its key, twice: the key and a value of its size
+_ENTRY_BYTES = 256  # overhead of an entry, besides twice the size of its key: the key and a value of that size
 
 
 class _Text(Sized, Hashable, Protocol):
@@ -17,13 +17,13 @@ V = TypeVar("V")
 
 
 class BoundedCache(dict[K, V]):
-    """A dict that is asked as any other, and filled by `keep`.
+    """A dict that is filled by `keep`, and read as any other.
 
-    When it is full it is emptied: entries in use come back with their next request, so junk cannot lock them out.
+    When full it is cleared. Entries in use are added again by the next request, so useless keys cannot displace them.
 
     Args:
-        max_bytes: About how much memory its entries may take, with values of the size of their keys.
-        max_key: The longest key that is kept, in characters or bytes.
+        max_bytes: Approximate memory limit, assuming that values are as large as their keys.
+        max_key: Longest key to store, in characters or bytes.
     """
 
     __slots__ = ("_left", "_max_bytes", "_max_key")
@@ -35,7 +35,7 @@ class BoundedCache(dict[K, V]):
         self._left = max_bytes
 
     def keep(self, key: K, value: V) -> None:
-        """Keep *value* under *key*, unless the key is too long, or is there."""
+        """Store *value* under *key*, unless the key is too long or already present."""
         if len(key) > self._max_key or key in self:
             return
         size = _ENTRY_BYTES + 2 * len(key)
@@ -45,6 +45,6 @@ class BoundedCache(dict[K, V]):
         self[key] = value
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         super().clear()
         self._left = self._max_bytes

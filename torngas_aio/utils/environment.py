@@ -1,6 +1,6 @@
-"""Settings from the environment, as services are configured in containers and units.
+"""Settings from environment variables, as used in containers and systemd units.
 
-secret("COOKIE_SECRET")          the variable, or the text of the file that COOKIE_SECRET_FILE names
+secret("COOKIE_SECRET")          the variable, or the content of the file named by COOKIE_SECRET_FILE
 database_of("mysql://...")       a URL as an entry of DATABASE_CONNECTION
 """
 
@@ -19,13 +19,13 @@ DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "sqlite": "sqlite+aiosqlite",
 }
-"""Scheme of a URL: the DRIVER that it stands for; others are taken as they are."""
+"""URL scheme: its DRIVER; other schemes are used unchanged."""
 
 
 def secret(name: str, default: str | None = None) -> str | None:
-    """Return the variable *name*, or the text of the file that `<name>_FILE` names, without the newline at its end.
+    """Return the variable *name*, or the content of the file named by `<name>_FILE` without its final newline.
 
-    An empty variable counts as none.
+    An empty variable counts as unset.
 
     Raises:
         ConfigError: The file cannot be read, is not UTF-8, or both are set.
@@ -43,14 +43,14 @@ def secret(name: str, default: str | None = None) -> str | None:
 
 
 def database_of(url: str, role: str = "master") -> dict[str, object]:
-    """Return the server that *url* names as one of the `connections` of DATABASE_CONNECTION.
+    """Return *url* as one of the `connections` of DATABASE_CONNECTION.
 
     Args:
-        url: Such as `mysql://user:password@host:3306/name?charset=utf8mb4`; what is special in user and password is
-            quoted (`%40` for `@`). Parameters become QUERY.
+        url: Such as `mysql://user:password@host:3306/name?charset=utf8mb4`; special characters in user and password
+            are percent-encoded (`%40` for `@`). Parameters become QUERY.
 
     Raises:
-        ConfigError: It is no such URL; the message shows no password.
+        ConfigError: The URL is invalid; the message does not contain the password.
     """
     try:
         parts = urlsplit(url)

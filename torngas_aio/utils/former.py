@@ -1,9 +1,9 @@
-"""The tools of torngas 1.8 that Python and Tornado have not: imported from `torngas_aio.utils`.
+"""Utilities of torngas 1.8 without a counterpart in Python and Tornado; import them from `torngas_aio.utils`.
 
-Null             answers every call, for places where None would need a question first
-iterbetter       an iterator that can be asked for its first item, or one ahead
-request_context  the current request, wherever the code below a handler happens to be
-sleep            waiting without holding the loop
+Null             a null object, which makes checks for None unnecessary
+iterbetter       an iterator with forward indexing, a truth value and `first`
+request_context  the current request, in any code called by a handler
+sleep            a pause that does not block the loop
 """
 
 import asyncio
@@ -20,10 +20,10 @@ __all__ = ["IterBetter", "Null", "RequestContext", "iterbetter", "request_contex
 
 
 class Null:
-    """Whatever is done with it gives a `Null` again: call it, read, set and delete attributes and items.
+    """A null object: calls, attributes and items return a `Null` again; assignments and deletions do nothing.
 
-    It is false, empty and equal to every other `Null`. Attributes with two leading underscores are missing,
-    as on any object, so that `copy`, `pickle` and template engines are not deceived.
+    It is false, empty and equal to every other `Null`. Attributes with two leading underscores raise AttributeError,
+    so that `copy`, `pickle` and template engines work.
     """
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
@@ -79,9 +79,9 @@ _Default = TypeVar("_Default")
 
 
 class IterBetter(Generic[_Item]):
-    """*items*, read once and only as far as asked; indexing goes forwards only.
+    """A lazy, single-pass iterator over *items* with forward indexing.
 
-    It is true when an item is left; asking that reads one item ahead and keeps it.
+    It is true if an item is left; the check reads one item ahead and buffers it.
     """
 
     def __init__(self, items: Iterable[_Item]) -> None:
@@ -103,10 +103,10 @@ class IterBetter(Generic[_Item]):
         return False
 
     def __getitem__(self, index: int) -> _Item:
-        """Return the item at *index*, counted from the first one ever; those before it are dropped.
+        """Return the item at *index*, counted from the first of all items; skipped items are dropped.
 
         Raises:
-            IndexError: It was read already, or there are not so many.
+            IndexError: The item was read already, or there are too few.
         """
         if index < self._position:
             raise IndexError(f"Item {index} was read already; the next one is {self._position}. Use list() first.")
@@ -119,11 +119,11 @@ class IterBetter(Generic[_Item]):
     @overload
     def first(self, default: _Default) -> _Item | _Default: ...
     def first(self, default: object = None) -> object:
-        """Return the next item, *default* when none is left."""
+        """Return the next item; *default* if none is left."""
         return next(self, default)
 
     def list(self) -> list[_Item]:
-        """Return all that is left."""
+        """Return the remaining items."""
         return list(self)
 
 
@@ -133,19 +133,19 @@ def iterbetter(items: Iterable[_Item]) -> IterBetter[_Item]:
 
 
 class RequestContext:
-    """A view of whichever request is being served; true inside a request, false outside any.
+    """Access to the current request; true inside a request, false outside.
 
-    Tasks that a handler starts see its request; what runs for another request sees that one's.
+    Tasks started by a handler see the request of that handler.
     """
 
     __slots__ = ()
 
     @property
     def request(self) -> HTTPServerRequest:
-        """The request that this code runs for.
+        """The current request.
 
         Raises:
-            OutsideRequest: It runs for none: at import, in a hook of the application's start, in a script.
+            OutsideRequest: There is no request: at import, in a start hook of the application, in a script.
         """
         request = current_request()
         if request is None:
@@ -163,5 +163,5 @@ request_context = RequestContext()
 
 
 async def sleep(seconds: float) -> None:
-    """Let the other requests run for *seconds*; `await` it, or `yield` it in a `@gen.coroutine`."""
+    """Pause for *seconds* without blocking the loop; `await` it, or `yield` it in a `@gen.coroutine`."""
     await asyncio.sleep(seconds)

@@ -1,13 +1,13 @@
-"""Host names and IP addresses as clients send them, and the patterns and networks by which settings mean them.
+"""Host names and IP addresses sent by clients, and the patterns and networks of settings that match them.
 
     "example.com"     this name on any port        "example.com:8443"   on this port only
     ".example.com"    it and every name below it   "*"                  every well-formed host
 
     "10.1.2.3"   "10.0.0.0/8"   "2001:db8::/32"   "::1"   "::ffff:10.0.0.0/104"
 
-An IPv4 address written the IPv6 way (`::ffff:10.1.2.3`, as a socket for both families gives it) is that IPv4
-address, on either side. An address has no zone: `::1%eth0` is none.
-`parse_host` and `parse_address` are strict, because a host that two programs read in two ways is an attack.
+An IPv4-mapped IPv6 address (`::ffff:10.1.2.3`, as dual-stack sockets report it) equals its IPv4 address, in settings
+and requests. Zones are refused: `::1%eth0` is invalid.
+`parse_host` and `parse_address` are strict: a host that two programs interpret differently can be used for attacks.
 """
 
 import ipaddress
@@ -35,8 +35,8 @@ __all__ = [
 LOCAL_HOSTS = ("localhost", ".localhost", "127.0.0.1", "[::1]")
 """Names of this machine: allowed when DEBUG is on and ALLOWED_HOSTS is empty."""
 
-# SPEC: RFC 3986 3.2.2, less percent-encoding and sub-delimiters, which no DNS name holds; underscores are
-# not in RFC 1123 but in the wild.
+# SPEC: RFC 3986 3.2.2, without percent-encoding and sub-delimiters, which DNS names cannot contain; underscores are not
+# in RFC 1123 but are used in practice.
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 
 
@@ -49,9 +49,9 @@ class Host:
 
 
 def parse_host(text: str) -> Host | None:
-    """Return the host and port in *text*, as a Host header or a URL's authority has them.
+    """Return the host and port in *text*, a Host header or a URL's authority.
 
-    None for whatever is not exactly one: user names, white space, percent signs, empty or wrong ports.
+    Returns None if it is invalid: with user names, white space, percent signs, empty or invalid ports.
     """
     if text.startswith("["):
         name, bracket, rest = text[1:].partition("]")
@@ -68,7 +68,7 @@ def parse_host(text: str) -> Host | None:
 
 
 def is_host_allowed(host: Host, patterns: Iterable[str]) -> bool:
-    """Whether one of *patterns* means *host*; a pattern that is no host at all means none."""
+    """Return whether one of *patterns* matches *host*; an invalid pattern matches nothing."""
     return any(_matches(host, pattern.strip().lower()) for pattern in patterns)
 
 
@@ -92,7 +92,7 @@ def _port_of(digits: str) -> int | None:
 
 
 def _is_ipv6(name: str) -> bool:
-    if "%" in name:  # a zone is the sender's own business and means nothing here
+    if "%" in name:  # zones are local to the sender
         return False
     try:
         ipaddress.IPv6Address(name)
@@ -105,19 +105,19 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 FORWARDED_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "X-Scheme", "Forwarded")
-"""Headers in which a proxy can name the address or scheme of its client."""
+"""Headers by which a proxy forwards the address or scheme of its client."""
 
 MAX_ADDRESS_LENGTH = 45
-"""Of an IPv6 address that ends in an IPv4 one."""
+"""Length of the longest form: an IPv6 address that ends in an IPv4 address."""
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 class Networks:
-    """A set of addresses and networks; `"10.1.2.3" in networks` asks for an address.
+    """A set of addresses and networks; `"10.1.2.3" in networks` checks an address.
 
     Raises:
-        ConfigError: With every entry that is neither; a network whose host bits are set is one of them.
+        ConfigError: Entries are neither, or are networks with host bits set; lists all of them.
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
@@ -132,7 +132,7 @@ class Networks:
         self._networks = tuple(found)
 
     def __contains__(self, address: object) -> bool:
-        """Whether *address*, as text, is listed; what is no address is not."""
+        """Return whether the str *address* is in the set; False for anything else."""
         read = parse_address(address) if isinstance(address, str) else None
         return read is not None and any(read in network for network in self._networks)
 
@@ -141,23 +141,23 @@ class Networks:
 
 
 def parse_network(entry: object, *, takes_host_bits: bool = False) -> _Network:
-    """Return the network, or the single address, that *entry* of a setting is.
+    """Return *entry* of a setting as a network; a single address is a network of one.
 
     Args:
-        takes_host_bits: Whether `10.0.0.1/8` means `10.0.0.0/8`, rather than being an error.
+        takes_host_bits: Whether to read `10.0.0.1/8` as `10.0.0.0/8` instead of raising.
 
     Raises:
-        ValueError: It is not text, or neither an address nor a network.
+        ValueError: The entry is not a str, or neither an address nor a network.
     """
-    if not isinstance(entry, str):  # the standard library would take a number or bytes for an address
+    if not isinstance(entry, str):  # the standard library would accept numbers and bytes as addresses
         raise ValueError(f"it is of type {type(entry).__name__}, not text")
-    if "%" in entry:  # no address that is looked up has one, so it would match nothing
+    if "%" in entry:  # checked addresses have no zone, so it would never match
         raise ValueError("a zone cannot be given")
     return _unmapped(ipaddress.ip_network(entry, strict=not takes_host_bits))
 
 
 def parse_address(text: str) -> _Address | None:
-    """Return the address that *text* is; None for anything else, zone ids and surrounding space included."""
+    """Return *text* as an address; None if it is invalid, has a zone or surrounding space."""
     if len(text) > MAX_ADDRESS_LENGTH or "%" in text:
         return None
     try:
@@ -169,13 +169,13 @@ def parse_address(text: str) -> _Address | None:
 
 
 def parse_listener(text: str, named: str = "") -> tuple[str, int] | str:
-    """Return host and port of `host:port`, the path of `unix:/path`: where MANAGEMENT says to listen.
+    """Return host and port of `host:port`, or the path of `unix:/path`: an address to listen on, as in MANAGEMENT.
 
     Args:
-        named: How an error calls *text*: the option that it was given with; by default the setting.
+        named: Name of *text* in error messages, such as a command line option; by default the setting.
 
     Raises:
-        ConfigError: *text* is neither.
+        ConfigError: *text* has neither form.
     """
     host, _, port = text.rpartition(":")
     if text.startswith("unix:") and text != "unix:":
@@ -189,7 +189,7 @@ def parse_listener(text: str, named: str = "") -> tuple[str, int] | str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether *address* is one of this machine's loopback addresses or `localhost`."""
+    """Return whether *address* is a loopback address or `localhost`."""
     found = parse_address(address)
     return address == "localhost" if found is None else found.is_loopback
 

@@ -1,6 +1,6 @@
-"""Small checks of one value, to be put together into the shape of a setting.
+"""Checks of single values, composed to the shape of a setting.
 
-Check: (path, value) -> sentences        none: the value is of that kind
+Check: (path, value) -> faults           none: the value is valid
 boolean  text  whole(1)  seconds  duration(1)  one_of(…)  sequence_of(check)  table(required, optional)
 """
 
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 Check = Callable[[str, object], Iterable[Fault]]
-"""Takes the path of a setting and its value, gives its faults."""
+"""A function from the path of a setting and its value to its faults."""
 
 _BEYOND = 2**63
 BRIEF_SECONDS = 600
@@ -55,11 +55,11 @@ SECRET_KEYS = ("cookie_secret", "secret_key", "PASSWD", "PASSWORD")
 
 
 BLAMED: Any = object()
-"""Stands in place of a value whose shape was reported already."""
+"""A placeholder for a value whose shape has been reported as faulty."""
 
 
 def fault(path: str, value: object, problem: str) -> Fault:
-    """Return a fault of the setting at *path*; a secret's value is left out, a long one cut."""
+    """Return a fault of the setting at *path*; the message omits the value of a secret and cuts a long one."""
     if any(f"[{key!r}]" in path for key in SECRET_KEYS):
         return Fault(f"{path}: {problem}", path=path)
     shown = show_setting(value)
@@ -107,7 +107,7 @@ def mapping(path: str, value: object) -> Iterator[Fault]:
 
 
 def network(*, takes_host_bits: bool) -> Check:
-    """An IP address or network, as `utils.addresses.parse_network` reads it."""
+    """An IP address or network, as parsed by `utils.hosts.parse_network`."""
 
     def check(path: str, value: object) -> Iterator[Fault]:
         try:
@@ -138,7 +138,7 @@ def positive(path: str, value: object) -> Iterator[Fault]:
 
 
 def first_of(*checks: Check) -> Check:
-    """Of all these kinds; each check may rely on those before it: the faults of the first that finds any are told."""
+    """Return a check that runs *checks* in order up to the first with faults; later ones may rely on earlier ones."""
 
     def check(path: str, value: object) -> Iterable[Fault]:
         return next(filter(None, (list(each(path, value)) for each in checks)), ())
@@ -162,13 +162,13 @@ def finite(path: str, value: object) -> Iterator[Fault]:
 
 
 def seconds(path: str, value: object) -> Iterator[Fault]:
-    """A duration; no negative one."""
+    """A duration, not negative."""
     if value != math.inf and any(finite(path, value)):
         yield fault(path, value, "must be a number of seconds, 0 or more.")
 
 
 def duration(least: float) -> Check:
-    """Seconds from *least* to ten years, which fit whatever store they are written to."""
+    """Seconds from *least* to ten years, a range that all stores support."""
 
     def check(path: str, value: object) -> Iterator[Fault]:
         if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= TEN_YEARS:
@@ -178,17 +178,17 @@ def duration(least: float) -> Check:
 
 
 def require(*faults: Iterable[Fault]) -> None:
-    """Refuse a call's arguments that have *faults*, as a check gives them for `name` and value.
+    """Raise if there are *faults*, which come from checks of a call's arguments.
 
     Raises:
-        ArgumentError: There are faults; it says all of them.
+        ArgumentError: There are faults; lists all of them.
     """
     if found := [each for several in faults for each in several]:
         raise ArgumentError(" ".join(found))
 
 
 def one_of(*choices: object, fold: bool = False) -> Check:
-    """One of *choices*; with *fold* whatever its case."""
+    """One of *choices*; with *fold* case-insensitive."""
 
     def folded(value: object) -> object:
         return value.upper() if fold and isinstance(value, str) else value
@@ -213,7 +213,7 @@ def either(literal: object, check: Check) -> Check:
 
 
 def also(alternative: str, faults: Iterable[Fault]) -> Iterator[Fault]:
-    """Yield *faults*, each with the *alternative* that would do, too."""
+    """Yield *faults*, each with the *alternative* that is also valid."""
     for each in faults:
         yield each.with_(f"{each.removesuffix('.')}; or {alternative}.")
 
@@ -248,10 +248,10 @@ def mapping_of(check: Check, key: Check = text) -> Check:
 
 
 def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_closed: bool = False) -> Check:
-    """A dict with the keys of *required* and perhaps of *optional*.
+    """A dict with all keys of *required* and any of *optional*.
 
     Args:
-        is_closed: Other keys are faults; else only those that look like a misspelt one.
+        is_closed: Whether all other keys are faults; else only those similar to a known one.
     """
     known = {**required, **optional}
 
@@ -287,7 +287,7 @@ def regular_expression(path: str, value: object) -> Iterator[Fault]:
 
 
 def misspelt(names: Iterable[object], known: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each of *names* that is none of *known* but looks like one, with a hint to add to a sentence."""
+    """Yield each of *names* that is not in *known* but similar to one of them, with a hint for the message."""
     known = list(known)
     for name in names:
         if isinstance(name, str) and name not in known:
@@ -297,7 +297,7 @@ def misspelt(names: Iterable[object], known: Iterable[str]) -> Iterator[tuple[st
 
 
 def _hint(name: object, known: Iterable[str]) -> str:
-    """The one of *known* that is most like *name* in whatever case, else all of them."""
+    """Return a hint with the one of *known* most similar to *name*, ignoring case, else with all of them."""
     folded = {each.lower(): each for each in known}
     near = nearest(str(name).lower(), folded)
     return f" Known are {', '.join(known)}." if near is None else f" Did you mean {folded[near]!r}?"

@@ -1,4 +1,4 @@
-"""Checks of a value's class after which a type checker knows what it holds; `isinstance` leaves that unknown."""
+"""Type guards that narrow to containers of `object` or `Any`; `isinstance` leaves the item types unknown."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -18,16 +18,16 @@ __all__ = [
 ]
 
 class_of: Callable[[object], type[object]] = type
-"""`type` of one argument, after which a comparison with `dict` leaves its argument's type as it was."""
+"""`type` with one argument; unlike `type`, comparing its result does not narrow the argument."""
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
-    """Return whether *value* is a mapping, of whatever."""
+    """Return whether *value* is a mapping."""
     return isinstance(value, Mapping)
 
 
 def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
-    """Return whether *value* is a dict, of whatever."""
+    """Return whether *value* is a dict."""
     return isinstance(value, dict)
 
 
@@ -37,30 +37,30 @@ def is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException
 
 
 def is_iterable(value: object) -> TypeGuard[Iterable[object]]:
-    """Return whether *value* can be iterated over, giving whatever."""
+    """Return whether *value* is iterable."""
     return isinstance(value, Iterable)
 
 
 def is_list(value: object) -> TypeGuard[list[object]]:
-    """Return whether *value* is a list, of whatever."""
+    """Return whether *value* is a list."""
     return isinstance(value, list)
 
 
 def is_list_or_tuple(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
-    """Return whether *value* is a list or a tuple, of whatever."""
+    """Return whether *value* is a list or a tuple."""
     return isinstance(value, list | tuple)
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Return whether *value*, whatever its annotation says, is an `int` or a `float`."""
+    """Return whether *value* is an `int` or a `float`, regardless of its annotation."""
     return isinstance(value, int | float)
 
 
 def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
-    """Return whether *value* is a path: text or an object of the file system's."""
+    """Return whether *value* is a path: a `str` or an `os.PathLike`."""
     return isinstance(value, str | os.PathLike)
 
 
 def is_set(value: object) -> TypeGuard[Set[object]]:
-    """Return whether *value* is a set or frozenset, of whatever."""
+    """Return whether *value* is a set or frozenset."""
     return isinstance(value, Set)

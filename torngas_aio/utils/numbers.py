@@ -1,7 +1,7 @@
-"""Numbers in text from outside: ASCII digits in bounded number, or None.
+"""Strict parsing of numbers in untrusted text: a bounded number of ASCII digits, else None.
 
-parse_whole      "0", "007"; no sign, space, underscore, or digit of another script, all of which `int` takes
-parse_integer    "-3" as well
+parse_whole      "0", "007"; no sign, space, underscore or non-ASCII digit, which `int` accepts
+parse_integer    also "-3"
 parse_quality    "0.5": the weight of an entry in an Accept header
 """
 
@@ -10,20 +10,20 @@ import re
 __all__ = ["MAX_DIGITS", "parse_integer", "parse_quality", "parse_whole"]
 
 MAX_DIGITS = 18
-"""Digits of a number unless told otherwise: what 64 bits hold, whatever the digits are."""
+"""Default maximum number of digits: any number of 18 digits fits 64 bits."""
 
 _is_quality = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
 
 
 def parse_whole(text: str | bytes, max_digits: int = MAX_DIGITS) -> int | None:
-    """Return the number from 0 up that *text* is; None where it is anything else or has more than *max_digits*."""
+    """Return *text* as a number, 0 or more; None if it is invalid or has more than *max_digits* digits."""
     if len(text) <= max_digits and text.isdigit() and text.isascii():
         return int(text)
     return None
 
 
 def parse_integer(text: str | bytes, max_digits: int = MAX_DIGITS) -> int | None:
-    """Return the number that *text* is, with a minus sign or without any; None where it is anything else."""
+    """Return *text* as a number, with or without a minus sign; None if it is invalid."""
     has_sign = text[:1] in ("-", b"-")
     number = parse_whole(text[1:] if has_sign else text, max_digits)
     return -number if has_sign and number is not None else number

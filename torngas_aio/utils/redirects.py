@@ -1,9 +1,9 @@
-r"""Where a visitor may be sent after a `?next=` that anybody could have written.
+r"""Validation of redirect targets from untrusted input, such as `?next=`.
 
 "/inbox?page=2"                                safe: this site
-"https://shop.example.com/x"                   safe when `allowed_hosts` means that host
-"//evil"  "/\evil"  "\t//evil"  "/%2fevil"     never: browsers, proxies or a second decoding leave the site
-"javascript:..."  "https:evil"  "https://a@b"  never
+"https://shop.example.com/x"                   safe if `allowed_hosts` matches the host
+"//evil"  "/\evil"  "\t//evil"  "/%2fevil"     unsafe: browsers, proxies or a second decoding leave the site
+"javascript:..."  "https:evil"  "https://a@b"  unsafe
 """
 
 import re
@@ -26,21 +26,21 @@ _ENDS_PATH = re.compile(r"[?#]")
 def safe_redirect_target(
     url: str | bytes | None, allowed_hosts: Collection[str] = (), default: str = "/", *, require_https: bool = False
 ) -> str:
-    """Return *url* when `is_safe_redirect` says so, else *default*."""
+    """Return *url* if `is_safe_redirect` accepts it, else *default*."""
     if isinstance(url, bytes):
         url = url.decode("utf-8", "replace")
     return url if url and is_safe_redirect(url, allowed_hosts, require_https=require_https) else default
 
 
 def is_safe_redirect(url: str | None, allowed_hosts: Collection[str] = (), *, require_https: bool = False) -> bool:
-    r"""Whether a redirect to *url* stays on this site or on one of *allowed_hosts*.
+    r"""Return whether a redirect to *url* stays on this site or on one of *allowed_hosts*.
 
-    Cases, in this order: nothing, or more than 8 KiB; control characters or surrounding space (browsers drop them
-    and read the rest); a backslash before the query (browsers read a slash); an absolute URL, by its host; then a
-    path, which must not open with two slashes, nor hold any of the above once decoded or normalised.
+    Refused, in this order: empty URLs and those above 8 KiB; control characters and surrounding space (browsers ignore
+    them); a backslash before the query (browsers read a slash); an absolute URL of another host; a path that starts
+    with two slashes or, decoded or normalised, contains any of the above.
 
     Args:
-        allowed_hosts: Host patterns: `example.com`, `.example.com` with all below it, `example.com:8443`.
+        allowed_hosts: Host patterns: `example.com`, `.example.com` with all subdomains, `example.com:8443`.
         require_https: Refuse absolute `http:` URLs even to allowed hosts.
     """
     if not url or len(url) > MAX_URL_LENGTH or url != url.strip() or _CONTROLS.search(url):
@@ -57,7 +57,7 @@ def is_safe_redirect(url: str | None, allowed_hosts: Collection[str] = (), *, re
 
 
 def _is_own_path(url: str) -> bool:
-    """Whether every reading of *url*'s path, decoded however often, stays on this site."""
+    """Return whether *url*'s path stays on this site after any number of decodings."""
     path = _path_of(url)
     for _ in range(MAX_DECODINGS):
         if not _stays_here(path) or not _stays_here(unicodedata.normalize("NFKC", path)):
