@@ -1,10 +1,10 @@
 """Login, passwords and permissions. Extra `auth`.
 
-passwords.py    argon2 hashes, made in a bounded number of threads
-users.py        AUTH: how a user is loaded, and what it may do; LoginMixIn: `await self.login(user)`, `self.logout()`;
-                AuthMiddleware: `handler.current_user` of the session's user
-guards.py       HTTP modules: LoginRequired, PermissionRequired, BearerToken, JWTBearer; the first two also for single
-                methods: login_required, permission_required
+passwords.py    argon2 hashes, computed in a bounded number of threads
+users.py        AUTH: loading users, permissions; LoginMixIn: `await self.login(user)`, `self.logout()`;
+                AuthMiddleware: `handler.current_user` from the session
+guards.py       HTTP modules: LoginRequired, PermissionRequired, BearerToken, JWTBearer; decorators for single methods:
+                login_required, permission_required
 published_keys.py   the keys behind `JWTBearer.jwks_url`
 """
 

@@ -1,7 +1,7 @@
-"""HTTP modules and decorators that let only some requests pass, WebSocket handshakes too.
+"""HTTP modules and decorators for access control of requests and WebSocket handshakes.
 
-LoginRequired                       pages are redirected to the login, programs get 401
-PermissionRequired("task.edit")     and 403 for users without it
+LoginRequired                       redirects pages to the login; 401 for programs
+PermissionRequired("task.edit")     also 403 for users without the permission
 login_required, permission_required   the same for single methods of a handler
 BearerToken, JWTBearer              a token in `Authorization: Bearer`
 
@@ -39,16 +39,16 @@ MAX_TOKEN_LENGTH = 8192
 
 
 async def check_login(handler: BaseHandler) -> bool:
-    """Return whether a user is logged in; else redirect a page to the login.
+    """Return whether a user is logged in; if not, redirect a page to the login.
 
     Raises:
-        HTTPError: 401: none is, and the handler answers programs, sockets, or a method other than GET and HEAD.
-        CacheUnavailable: Whether one is cannot be known: the session's store is down.
+        HTTPError: 401: no user is logged in, and the request is for an API, a WebSocket, or not GET or HEAD.
+        CacheUnavailable: The session's store is down, so the user is unknown.
     """
     if await handler.load_current_user() is not None:
         return True
     if getattr(handler, "uses_session", False):
-        getattr(handler, "session", None)  # raises when its store is down; without sessions users come from elsewhere
+        getattr(handler, "session", None)  # raises if the store is down
     is_program = isinstance(handler, ApiHandler) or (isinstance(handler, WebSocketHandler) and handler.is_socket)
     is_page = handler.request.method in {"GET", "HEAD"} and not is_program
     if not is_page:
@@ -58,10 +58,10 @@ async def check_login(handler: BaseHandler) -> bool:
 
 
 async def check_permission(handler: BaseHandler, permission: str) -> bool:
-    """Return whether the user has *permission*; as `check_login` where no user is logged in.
+    """Return True if the user has *permission*; without a user do the same as `check_login`.
 
     Raises:
-        HTTPError: 401 as `check_login`; 403: the user does not have it.
+        HTTPError: 401 as `check_login`; 403: the user does not have the permission.
     """
     if not await check_login(handler):
         return False
@@ -71,12 +71,12 @@ async def check_permission(handler: BaseHandler, permission: str) -> bool:
 
 
 def login_required(method: M) -> M:
-    """Call an `async def` method of a handler only for a user who is logged in; else as `LoginRequired`."""
+    """Call an `async def` method of a handler only if a user is logged in; else respond as `LoginRequired`."""
     return _guarded(method, check_login)
 
 
 def permission_required(permission: str) -> Callable[[M], M]:
-    """Call the method only for a user with *permission*; else as `PermissionRequired`."""
+    """Call the method only for a user with *permission*; else respond as `PermissionRequired`."""
 
     def decorate(method: M) -> M:
         return _guarded(method, lambda handler: check_permission(handler, permission))
@@ -93,7 +93,7 @@ def _guarded(method: M, check: Callable[[BaseHandler], Awaitable[bool]]) -> M:
 
 
 class LoginRequired(BaseHttpModule):
-    """Lets requests of users pass who are logged in."""
+    """An HTTP module that accepts only requests of logged-in users."""
 
     before_body = True
     depends_on = ("torngas_aio.auth.users.AuthMiddleware",)
@@ -101,7 +101,7 @@ class LoginRequired(BaseHttpModule):
 
     @property
     def openapi_security(self) -> Mapping[str, Mapping[str, str]]:
-        """The cookie that SESSION names."""
+        """The session cookie, as a security scheme."""
         return {"session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION["session_name"]}}
 
     async def begin_request(self, handler: BaseHandler, clear: Clear) -> bool:
@@ -109,9 +109,9 @@ class LoginRequired(BaseHttpModule):
 
 
 class PermissionRequired(LoginRequired):
-    """Lets requests of users pass who have a permission.
+    """An HTTP module that accepts only requests of users with a permission.
 
-    `PermissionRequired("task.edit")` makes a class for ROUTE_MODULES; a subclass with `permission` does the same.
+    `PermissionRequired("task.edit")` returns a class for ROUTE_MODULES; a subclass with `permission` is equivalent.
     """
 
     permission = ""
@@ -134,14 +134,14 @@ class PermissionRequired(LoginRequired):
 
 
 class BearerToken(BaseHttpModule):
-    """Lets requests with a valid token in `Authorization: Bearer` pass; what `load_user` returns is the user."""
+    """An HTTP module that accepts only requests with a valid token in `Authorization: Bearer`; see `load_user`."""
 
     before_body = True
     openapi_responses: ClassVar[Mapping[int, str]] = {401: "There is no valid token."}
     openapi_security: ClassVar[Mapping[str, Mapping[str, str]]] = {"bearer": {"type": "http", "scheme": "bearer"}}
 
     async def load_user(self, token: str, handler: Any) -> Any:
-        """Return the user of *token*, None for a token that is not valid. Override it."""
+        """Return the user of *token*; None if the token is invalid. Subclasses must override it."""
         raise NotImplementedError
 
     async def begin_request(self, handler: BaseHandler, clear: Clear) -> None:
@@ -156,20 +156,20 @@ class BearerToken(BaseHttpModule):
 
 
 class JWTBearer(BearerToken):
-    """A bearer token that is a signed JWT (PyJWT); a subclass names keys and algorithms.
+    """An HTTP module for bearer tokens that are signed JWTs (PyJWT); a subclass defines keys and algorithms.
 
     Attributes:
-        algorithms: Those that are taken, such as ("RS256",); the token's own word never counts.
+        algorithms: Accepted algorithms, such as ("RS256",); the token cannot choose others.
         key: The secret of at least 32 bytes, or the public key as PEM.
-        jwks_url: Where the keys are published, in place of `key`; fetched once an hour, and for a token of an unknown
-            key at most once a minute.
-        audience: The token's `aud` must name it.
-        issuer: The token's `iss` must be it.
-        leeway: Seconds that clocks may differ.
+        jwks_url: URL of the published keys, in place of `key`; fetched once an hour, and for tokens with an unknown key
+            at most once a minute.
+        audience: Required value in the token's `aud`.
+        issuer: Required value of the token's `iss`.
+        leeway: Allowed clock difference in seconds.
 
     Raises:
-        ConfigError: There is no algorithm, neither a key nor a `jwks_url`, or an algorithm that cannot use the key,
-            such as "HS256" with a public key.
+        ConfigError: Algorithms are missing, neither or both of `key` and `jwks_url` are set, or an algorithm cannot use
+            the key, such as "HS256" with a public key.
     """
 
     algorithms: Sequence[str] = ()
@@ -223,7 +223,7 @@ class JWTBearer(BearerToken):
         return await self.load_claims(claims, handler)
 
     def _unusable(self) -> Iterator[str]:
-        """Yield a fault for each algorithm that cannot use `key`: a client's token would raise."""
+        """Yield a fault for each algorithm that cannot use `key`; verifying a token with it would raise."""
         import jwt
 
         for name in self.algorithms:

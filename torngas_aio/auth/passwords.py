@@ -1,7 +1,7 @@
-"""Password hashes by argon2id, with the parameters that argon2-cffi recommends.
+"""Password hashes by argon2id, with the default parameters of argon2-cffi.
 
-A hash takes some 50 ms and 64 MiB, so at most two are made at once, in threads, and few may wait: a storm of logins
-neither holds the loop nor takes the memory.
+A hash takes some 50 ms and 64 MiB. At most two are computed at once, in threads, and at most 64 wait, so that many
+logins at once neither block the loop nor exhaust the memory.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ _unknown: str | None = None
 
 
 async def hash_password(password: str) -> str:
-    """Return the hash to be stored for *password*, its salt and parameters included.
+    """Return the hash to store for *password*, including salt and parameters.
 
     Raises:
         ArgumentError: The password is empty or has more than 1024 bytes.
-        PoolExhausted: 64 others wait already; answered 503.
+        PoolExhausted: 64 calls are waiting already; the response is 503.
     """
     data = password.encode("utf-8", "surrogatepass")
     if not 0 < len(data) <= MAX_PASSWORD_BYTES:
@@ -44,15 +44,15 @@ async def hash_password(password: str) -> str:
 
 
 async def check_password(password: str, hashed: str | None) -> bool:
-    """Return whether *password* is the one that *hashed* was made of.
+    """Return whether *password* matches *hashed*.
 
-    Takes the same time for a user who does not exist.
+    Takes the same time if the user does not exist.
 
     Args:
-        hashed: What `hash_password` gave; None where there is no such user.
+        hashed: The result of `hash_password`; None if there is no such user.
 
     Raises:
-        PoolExhausted: 64 others wait already; answered 503.
+        PoolExhausted: 64 calls are waiting already; the response is 503.
     """
     data = password.encode("utf-8", "surrogatepass")
     if len(data) > MAX_PASSWORD_BYTES:
@@ -61,7 +61,7 @@ async def check_password(password: str, hashed: str | None) -> bool:
 
 
 def needs_rehash(hashed: str) -> bool:
-    """Return whether *hashed* was made with other parameters than today's: after a login, store a new hash."""
+    """Return whether *hashed* has outdated parameters; if so, store a new hash after a login."""
     try:
         return _hasher.check_needs_rehash(hashed)
     except InvalidHashError:
@@ -69,8 +69,8 @@ def needs_rehash(hashed: str) -> bool:
 
 
 def _is_right(data: bytes, hashed: str | None) -> bool:
-    global _unknown  # noqa: PLW0603  # made once, in a thread
-    _unknown = _unknown or _hasher.hash(secrets.token_bytes())  # what no password matches
+    global _unknown  # noqa: PLW0603  # computed once, in a thread
+    _unknown = _unknown or _hasher.hash(secrets.token_bytes())  # matches no password
     try:
         return _hasher.verify(hashed or _unknown, data)
     except (VerificationError, InvalidHashError):
@@ -78,7 +78,7 @@ def _is_right(data: bytes, hashed: str | None) -> bool:
 
 
 class _Places:
-    """How many hashes are made, and wait, in one loop."""
+    """The limiter of one loop, and the number of hashes running and waiting."""
 
     def __init__(self) -> None:
         self.limiter = anyio.CapacityLimiter(MAX_AT_ONCE)

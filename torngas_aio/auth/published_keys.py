@@ -1,8 +1,8 @@
-"""The keys that a login service publishes as a JSON Web Key Set (RFC 7517): fetched, kept, tried.
+"""Public keys of a login service, published as a JSON Web Key Set (SPEC: RFC 7517): fetching, caching, selection.
 
-token's kid ──► the keys of that kid and those without one; without a kid: every key
-                  │ of the token's algorithm, for signatures
-                  └ none verifies, and no key has that kid: the set is read again, at most once a minute
+token's kid ──► the keys with that kid and those without one; for a token without a kid: all keys
+                  │ that match the token's algorithm and are for signatures
+                  └ if none verifies and no key has that kid: fetch the set again, at most once a minute
 """
 
 import time
@@ -28,30 +28,30 @@ MAX_SET_BYTES = 256 * 1024
 
 
 class PublishedKeys:
-    """The key set at *url*.
+    """The cached key set at *url*.
 
-    It is read when it is used and older than an hour, or older than a minute and without the key of a token; after a
-    failure not within ten seconds. There is one request at a time, whose outcome is that of all who wait for it.
+    It is fetched on use if it is older than an hour, or older than a minute and lacks a token's key; after a failure
+    not again within ten seconds. Concurrent calls share one request and its result.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._keys: list[tuple[_json.JsonObject, object]] = []  # what is said of the key, the key
+        self._keys: list[tuple[_json.JsonObject, object]] = []  # JWK fields, key
         self._fetched_at = self._failed_at = float("-inf")
         self._failure = ""
         self._flights = SingleFlight()
 
     async def verify(self, kid: str, algorithm: str, decode: Callable[[Any], T]) -> T:
-        """Return what *decode* makes of a token with the first key that fits.
+        """Return the result of *decode* with the first key that verifies the token.
 
         Args:
-            kid: The key id that the token names; "": none.
-            decode: Raises `jwt.InvalidSignatureError`, or what PyJWT raises for a key of another kind, where the key
-                is not that of the token.
+            kid: The token's key id; "" if it has none.
+            decode: Decodes the token with a key. For a wrong key it raises `jwt.InvalidSignatureError`, or
+                PyJWT's error for a key of another type.
 
         Raises:
-            jwt.InvalidKeyError: None of the keys fits.
-            Unavailable: None of those that are known fits, and the set cannot be read.
+            jwt.InvalidKeyError: No key verifies the token.
+            Unavailable: No known key verifies the token, and the set cannot be fetched.
         """
         import jwt
 
@@ -77,12 +77,12 @@ class PublishedKeys:
                 yield key
 
     async def _refresh(self, max_age: float) -> None:
-        """Read the set if it is older than *max_age* seconds."""
+        """Fetch the set if it is older than *max_age* seconds."""
         now = time.monotonic()
         if now - self._fetched_at <= max_age or now - self._failed_at <= RETRY_SECONDS:
             return
         if max_age == HOUR and self._keys and len(self._flights):
-            return  # old keys serve while another request reads the set
+            return  # use the old keys while another request fetches the set
         await self._flights.run(None, self._fetch)
 
     async def _fetch(self) -> None:
@@ -105,7 +105,7 @@ class PublishedKeys:
 
 
 def _keys_of(found: object) -> list[tuple[_json.JsonObject, object]]:
-    """Return the public keys for signatures of a set; raises ValueError where it is none."""
+    """Return the public signature keys of a key set; raise ValueError if *found* is not a key set."""
     import jwt
 
     listed = found.get("keys") if is_dict(found) else None
@@ -121,7 +121,7 @@ def _keys_of(found: object) -> list[tuple[_json.JsonObject, object]]:
             ):
                 keys.append((fields, jwt.PyJWK.from_dict(fields).key))
         except (jwt.PyJWTError, TypeError, ValueError, AttributeError):
-            continue  # SPEC: RFC 7517 5, keys of other kinds are passed over
+            continue  # SPEC: RFC 7517 5: ignore keys of unknown types
     return keys
 
 

@@ -1,4 +1,4 @@
-"""The user of a session: how AUTH loads it for a request, what it may do, login and logout."""
+"""Users: loading by AUTH, permissions, login and logout."""
 
 import inspect
 from typing import Any
@@ -12,8 +12,8 @@ from torngas_aio.settings_manager import settings
 __all__ = ["AUTH_DEFAULTS", "AuthMiddleware", "LoginMixIn", "has_permission", "key_of", "load_user", "login_url"]
 
 AUTH_DEFAULTS: dict[str, object] = {
-    "load_user": None,  # dotted path of an `async def load_user(key: str)`; None for a user who is no more
-    "key": "id",  # the attribute of a user that the session keeps, and that `load_user` gets as text
+    "load_user": None,  # dotted path of an `async def load_user(key: str)`, which returns None for a deleted user
+    "key": "id",  # the user attribute that is stored in the session and passed to `load_user`, as str
     "login_url": "/login",
     "has_permission": None,  # dotted path of `has_permission(user, permission)`, plain or async
 }
@@ -24,7 +24,7 @@ def _option(name: str) -> Any:
 
 
 async def load_user(key: str) -> Any:
-    """Return the user with *key*, None where there is none.
+    """Return the user with *key*; None if there is no such user.
 
     Raises:
         ConfigError: AUTH['load_user'] names no function.
@@ -36,7 +36,7 @@ async def load_user(key: str) -> Any:
 
 
 async def has_permission(user: object, permission: str) -> bool:
-    """Return whether *user* has *permission*, as AUTH['has_permission'] says; by default: is in `user.permissions`."""
+    """Return whether *user* has *permission*, by AUTH['has_permission']; default: whether `user.permissions` has it."""
     path = _option("has_permission")
     if path is None:
         return permission in getattr(user, "permissions", ())
@@ -45,23 +45,23 @@ async def has_permission(user: object, permission: str) -> bool:
 
 
 def key_of(user: Any) -> str:
-    """Return the key that a session keeps for *user*."""
+    """Return the key of *user*, as stored in a session."""
     return str(getattr(user, _option("key")))
 
 
 def login_url() -> str:
-    """Return the address of the login page."""
+    """Return the URL of the login page."""
     return str(_option("login_url"))
 
 
 class LoginMixIn:
-    """Mixed into a handler class, before it; needs SessionMiddleware and AuthMiddleware."""
+    """A mix-in with `login` and `logout`, put before the handler class; needs SessionMiddleware and AuthMiddleware."""
 
     session: Any
     current_user: Any
 
     async def login(self, user: Any) -> None:
-        """Make *user* the one of this session: it gets a new id, and what another user left in it is dropped."""
+        """Bind *user* to the session, which gets a new id; data of another user in it is dropped."""
         key = key_of(user)
         if self.session.user not in {"", key}:
             self.session.clear()
@@ -70,17 +70,17 @@ class LoginMixIn:
         self.current_user = user
 
     def logout(self) -> None:
-        """End the session, and with it the login."""
+        """End the session."""
         self.session.expired()
         self.current_user = None
 
 
 class AuthMiddleware(BaseMiddleware):
-    """Sets `handler.current_user` to the user that `login` has bound to the session.
+    """A middleware that sets `handler.current_user` to the user that `login` has bound to the session.
 
-    A request without such a session loads nothing. A session whose user is no more, also in
-    the master's database, is ended. When the session's store
-    is down no user is logged in, and guards answer 503. Stands after SessionMiddleware.
+    A request without a logged-in session loads nothing. If the user no longer exists, checked on the master too, the
+    session is ended. If the session's store is down, no user is logged in and guards respond with 503. Put it after
+    SessionMiddleware.
     """
 
     before_body = True
@@ -95,7 +95,7 @@ class AuthMiddleware(BaseMiddleware):
             return
         if key:
             user = await load_user(key)
-            if user is None and turn_to_master():  # a slave that lags does not have a new user yet
+            if user is None and turn_to_master():  # a lagging slave may not have a new user yet
                 user = await load_user(key)
             handler.current_user = user
             if user is None:
