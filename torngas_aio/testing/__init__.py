@@ -1,8 +1,8 @@
-"""Tests of an application: over a real socket, in the test's own loop. Begin with `TestClient`.
+"""Testing of applications over a real socket, in the test's event loop. Begin with `TestClient`.
 
-    client.py  HTTP and WebSocket from a test, to an application that listens on a free port
+    client.py  an HTTP and WebSocket client for an application that listens on a free port
     plugin.py  the pytest plugin                  fixtures.py  its fixtures
-    jobs.py    jobs that run when the test says so
+    jobs.py    a backend that records jobs and runs them on request
 
 Needs the extra `testing` (httpx2, pytest, pytest-asyncio).
 """
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["HOW_TO_INSTALL", "LIBRARIES", "TestClient"]
 
 LIBRARIES = ("httpx2", "httpcore2", "pytest_asyncio")
-"""What the extra brings, by the names of import."""
+"""Import names of the packages in the extra."""
 
 HOW_TO_INSTALL = "torngas_aio's test client and fixtures need the extra `testing`: pip install 'torngas-aio[testing]'."
 
 
 def __getattr__(name: str) -> Any:
-    """Import the client when it is asked for: pytest imports this package wherever it finds it, extra or not."""
+    """Import the client on first access, since pytest imports this package even without the extra."""
     if name != "TestClient":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

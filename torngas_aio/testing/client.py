@@ -1,10 +1,10 @@
-"""`TestClient`: talks HTTP and WebSocket to an application that runs beside the test.
+"""`TestClient`: an HTTP and WebSocket client for an application that runs in the test's event loop.
 
     test ── httpx2 ── socket ── HTTP server ── application
       └────────── context of the caller ──────────┘
 
-The server listens on a free port of 127.0.0.1, in the test's own loop. Each request runs in a copy of its
-caller's context, so that `settings.override` reaches it.
+The server listens on a free port of 127.0.0.1. Each request runs in a copy of its caller's context, so that
+`settings.override` applies to it.
 """
 
 import contextvars
@@ -35,7 +35,7 @@ from torngas_aio.webserver.serving import serving
 __all__ = ["TestClient", "listen", "made_application"]
 
 GRACEFUL_SECONDS = 1.0
-"""How long requests may go on once their test has ended."""
+"""Timeout of requests in flight at the end of the test."""
 
 _CONTEXT_HEADER = "x-torngas-test-context"
 
@@ -47,17 +47,17 @@ class TestClient(httpx2.AsyncClient):
     httpx2's.
 
     Args:
-        app: An `Application`, a settings module's name or a mapping of settings to build one from.
-        http_server: "torngas_aio" or "tornado": which HTTP server listens.
-        raise_errors: Raise in the test what a handler or hook raised (`HTTPError` under 500 aside), instead of
+        app: An `Application`, or the name of a settings module, or a mapping of settings, to build one from.
+        http_server: The HTTP server: "torngas_aio" or "tornado".
+        raise_errors: Re-raise exceptions of handlers and hooks in the test (except `HTTPError` below 500), instead of
             returning the error page.
         server_options: Keywords for the HTTP server.
         options: Keywords for `httpx2.AsyncClient`.
 
     Attributes:
         application: The application under test.
-        port: Where it listens.
-        errors: What handlers and hooks raised so far, in order.
+        port: Its port.
+        errors: Exceptions of handlers and hooks so far, in order.
     """
 
     __test__ = False
@@ -72,7 +72,7 @@ class TestClient(httpx2.AsyncClient):
         **options: Any,
     ) -> None:
         options.setdefault("trust_env", False)
-        options.setdefault("verify", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # trusts no one, and reads no files
+        options.setdefault("verify", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # no trusted CAs, no file access
         super().__init__(**options)
         self.errors: list[BaseException] = []
         self.raise_errors = raise_errors
@@ -114,7 +114,7 @@ class TestClient(httpx2.AsyncClient):
         """Send one request; see `httpx2.AsyncClient.send`.
 
         Raises:
-            Exception: What the application raised, with `raise_errors`.
+            Exception: An exception of the application, with `raise_errors`.
         """
         seen = len(self.errors)
         token = self._remember_context()
@@ -131,9 +131,9 @@ class TestClient(httpx2.AsyncClient):
         """Open a WebSocket; see `httpx2.AsyncClient.websocket`.
 
         Raises:
-            WebSocketDisconnect: Of `httpx2.websockets`: the server has closed it; `code` and `reason` tell why.
-            WebSocketUpgradeError: Of `httpx2.websockets`: the handshake was refused; `response` is the answer.
-            Exception: What the application raised, with `raise_errors`.
+            WebSocketDisconnect: From `httpx2.websockets`: the server has closed it, with `code` and `reason`.
+            WebSocketUpgradeError: From `httpx2.websockets`: the handshake was refused, with `response`.
+            Exception: An exception of the application, with `raise_errors`.
         """
         seen = len(self.errors)
         failure: BaseException | None = None
@@ -149,7 +149,7 @@ class TestClient(httpx2.AsyncClient):
             raise failure from None
 
     def _raise_since(self, seen: int, cause: BaseException | None = None) -> None:
-        """With `raise_errors` raise the first failure of the application after the first *seen* errors."""
+        """With `raise_errors` raise the first failure of the application beyond the first *seen* errors."""
         for error in self.errors[seen:] if self.raise_errors else ():
             if getattr(error, "status_code", 500) >= 500:
                 raise error from (error.__cause__ or cause)
@@ -162,7 +162,7 @@ class TestClient(httpx2.AsyncClient):
         return token
 
     def _context_for(self, request: Request) -> contextvars.Context:
-        """The caller's context for a request of this client; a fresh copy of the server's for any other."""
+        """Return a copy of the caller's context for a request of this client, of the server's for any other."""
         raw = request.raw_header(_CONTEXT_HEADER.encode())
         context = None if raw is None else self._contexts.get(raw.decode("latin-1"))
         if context is None:
@@ -173,9 +173,9 @@ class TestClient(httpx2.AsyncClient):
 
 @contextmanager
 def made_application(app: Application | str | Mapping[str, object]) -> Generator[Application]:
-    """Give *app*, or the application that its settings describe; those settings hold meanwhile.
+    """Yield *app*, or an application built from its settings, which are active while the block runs.
 
-    With DEBUG on, secrets that are missing are made, as at a server's start.
+    With DEBUG on, missing secrets are generated, as at a server's start.
     """
     if isinstance(app, Application):
         yield app
@@ -198,12 +198,12 @@ def made_application(app: Application | str | Mapping[str, object]) -> Generator
 
 @asynccontextmanager
 async def listen(application: Application, http_server: str, options: Mapping[str, Any]) -> AsyncGenerator[int]:
-    """Run *application* in this loop behind *http_server*; give its port; end in order.
+    """Serve *application* by *http_server* in this loop and yield its port; shut down gracefully at the end.
 
-    Translations are loaded before, as at a server's start.
+    Translations are loaded first, as at a server's start.
 
     Raises:
-        ConfigError: There is no such server, or no such translations.
+        ConfigError: The server or the translations do not exist.
     """
     if settings.TRANSLATIONS:
         await anyio.to_thread.run_sync(load_translations, settings.TRANSLATIONS_CONF)

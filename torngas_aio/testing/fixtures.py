@@ -19,9 +19,9 @@ __all__ = ["application", "client", "db_session", "job_queue", "override_setting
 
 @pytest.fixture
 def override_settings() -> Iterator[Callable[..., None]]:
-    """Return a function whose keywords are settings that hold from the call to the end of the test.
+    """Return a function that overrides settings, given as keywords, until the end of the test.
 
-    They hold in the test that called it and in the requests it makes. A name that is almost a setting's is refused.
+    They apply to the calling test and its requests. Names similar to a setting are refused as misspelt.
     """
     with ExitStack() as stack:
 
@@ -58,10 +58,9 @@ async def client(application: Application) -> AsyncIterator[TestClient]:
 async def db_session() -> AsyncIterator[Any]:
     """Return a session of the connection "default" within a transaction that is rolled back after the test.
 
-    Each request and job has a session of its own on the same connection, and commits or rolls back as without this
-    fixture; one at a time. What they and the test commit is seen by all of them, and by nothing else. The tables must
-    exist. What the test reads replaces the state of objects that it has loaded before.
-    Wants an extra that brings SQLAlchemy, such as `sqlite`.
+    Each request and job has its own session on the same connection, one at a time, and commits or rolls back as usual.
+    Commits are visible to the test, its requests and jobs only. The tables must exist. Queries of the test refresh
+    objects that it has loaded before. Needs an extra with SQLAlchemy, such as `sqlite`.
     """
     from torngas_aio.db.dbalchemy import rolled_back
 
@@ -71,10 +70,10 @@ async def db_session() -> AsyncIterator[Any]:
 
 @pytest_asyncio.fixture
 async def job_queue() -> AsyncIterator[Any]:
-    """Return a `torngas_aio.testing.jobs.RecordedJobs`, which keeps what is enqueued in place of every backend of JOBS.
+    """Return a `torngas_aio.testing.jobs.RecordedJobs`, which replaces all backends of JOBS and records jobs.
 
-    `calls(job)` tells what waits, `await run()` runs it, `await advance(seconds)` enqueues what is due by then. Wants
-    the extra `jobs`.
+    `calls(job)` returns the waiting calls, `await run()` runs them, `await advance(seconds)` moves the clock and
+    enqueues due jobs. Needs the extra `jobs`.
     """
     from torngas_aio.testing.jobs import RecordedJobs
 

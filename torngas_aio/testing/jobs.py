@@ -1,4 +1,4 @@
-"""Jobs under test: kept instead of sent, run when the test says so, schedules by a clock that the test moves."""
+"""Jobs in tests: recorded instead of sent, run on request, with schedules by a clock that the test controls."""
 
 import asyncio
 import time
@@ -19,10 +19,10 @@ class RecordedJobs(MemoryJobs):
     """The backend of the fixture `job_queue`.
 
     Args:
-        location: Another one, of which this is to be a second name.
+        location: Another instance to share all state with.
 
     Attributes:
-        now: The time of the schedules, as seconds since 1970; `advance` moves it.
+        now: The current time for schedules, in seconds since the epoch; moved by `advance`.
     """
 
     runs_here = False
@@ -32,16 +32,16 @@ class RecordedJobs(MemoryJobs):
         self.now = time.time()
         self._kept: list[tuple[str, bytes]] = []
         self._later: list[tuple[float, str, bytes]] = []  # with their times
-        if isinstance(location, RecordedJobs):  # an application that ends closes its backends: all are one
+        if isinstance(location, RecordedJobs):  # stays the same when an application closes its backends
             self.__dict__ = location.__dict__  # pyright: ignore[reportGeneralTypeIssues]
 
     def calls(self, job: Job[Any, Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        """Return the arguments that *job* waits with, in the order of its enqueueing: `[((7,), {"now": True})]`.
+        """Return the arguments of waiting calls of *job*, in order of enqueueing: `[((7,), {"now": True})]`.
 
-        Those that are delayed come last, by their times.
+        Delayed calls come last, ordered by time.
 
         Raises:
-            ArgumentError: *job* is none.
+            ArgumentError: *job* is not a job.
         """
         require(_is_job("job", job))
         waiting = [data for _, data in self._kept] + [data for _, _, data in sorted(self._later)]
@@ -50,25 +50,25 @@ class RecordedJobs(MemoryJobs):
         return [(tuple(args), kwargs) for args, kwargs in found]
 
     async def run(self) -> int:
-        """Run what waits and what that enqueues, one after the other, further attempts at once; return how many ran.
+        """Run waiting jobs and those that they enqueue, one by one, with immediate retries; return their number.
 
         Raises:
-            JobFailed: A job has failed for good; its error is in the log, with its traceback.
+            JobFailed: A job has failed after all attempts; its error and traceback are logged.
         """
         count, dead = 0, len(self._dead)
         while self._kept:
             queue, data = self._kept.pop(0)
-            await asyncio.create_task(run_message(self, queue, data, _nothing))  # a context of its own
+            await asyncio.create_task(run_message(self, queue, data, _nothing))  # in its own context
             count += 1
         if len(self._dead) > dead:
             raise JobFailed(next(reversed(self._dead.values())).error)
         return count
 
     async def advance(self, seconds: float) -> int:
-        """Move the clock of schedules and delays, and enqueue what becomes due; return how many jobs that were.
+        """Advance the clock of schedules and delays, and enqueue the jobs that become due; return their number.
 
         Raises:
-            ArgumentError: *seconds* is no number from 0 on.
+            ArgumentError: *seconds* is not a number, or below 0.
         """
         require(duration(0)("seconds", seconds))
         until = self.now + seconds

@@ -1,16 +1,16 @@
-"""The pytest plugin, loaded by itself wherever torngas_aio is installed beside pytest.
+"""The pytest plugin, loaded automatically if torngas_aio and pytest are installed.
 
     application        the project's application; override it to test another
-    client             a `TestClient` of it, open for the test
-    override_settings  a function: these settings hold until the end of the test
-    job_queue          keeps what is enqueued, runs it when told, advances schedules
-    db_session         a database session whose changes, and those of the requests made, are undone afterwards
+    client             an open `TestClient` of it
+    override_settings  a function that overrides settings until the end of the test
+    job_queue          records enqueued jobs, runs them on request, advances schedules
+    db_session         a database session whose changes, and those of requests, are rolled back after the test
 
     [tool.pytest.ini_options]
     torngas_settings = "settings.setting"     # else the environment variable TORNGAS_APP_SETTINGS
 
-Wants `asyncio_mode = "auto"` of pytest-asyncio, or its marker. The fixtures are in `fixtures.py`; without the extra
-`testing` they fail with a sentence, and tests that have nothing to do with it run on.
+Needs `asyncio_mode = "auto"` of pytest-asyncio, or its marker. Without the extra `testing` the fixtures, which are in
+`fixtures.py`, fail with an explanation, and other tests still run.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have `settings` read what the fixtures take, also while test modules import the project's."""
+    """Make `settings` read the settings module of the fixtures, also when test modules import the project."""
     if module := config.getini("torngas_settings"):
         patch = pytest.MonkeyPatch()
         patch.setenv(ENVIRONMENT_NAME, module)
