@@ -1,5 +1,5 @@
 """Decorators for handlers and their methods.
 
-async_execute.py  plain functions, awaited while a thread runs them
-whitelist.py      handlers for listed addresses only
+async_execute.py  runs plain functions in threads and returns futures
+whitelist.py      restricts handlers to listed addresses
 """

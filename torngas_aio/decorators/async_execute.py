@@ -1,14 +1,14 @@
 """Plain functions, run in threads and awaited like coroutines.
 
-    call ──> future for the caller; PoolExhausted where THREADS_MAX_WAITING wait already
-         └─> task of this loop: wait for one of THREADS_NUM places ─> thread ─> result ─> future, callback
+    call ──> future for the caller; PoolExhausted if THREADS_MAX_WAITING calls are waiting
+         └─> task of this loop: wait for one of THREADS_NUM slots ─> thread ─> result ─> future, callback
 
     the caller is cancelled …            the function
-    before it has a place                never runs
-    while it runs                        runs to its end and keeps its place; its result is dropped, an error logged
+    before it has a slot                 does not run
+    while it runs                        runs to its end and keeps its slot; its result is dropped, an error logged
 
-A thread cannot be stopped from outside; the caller is never made to wait for it. At shutdown running functions are
-given the time that closing one resource has, waiting ones are dropped.
+A thread cannot be interrupted, so a cancelled caller does not wait for it. At shutdown running functions get the time
+limit for closing one resource; waiting ones are dropped.
 """
 
 import asyncio
@@ -36,22 +36,22 @@ _Result = TypeVar("_Result")
 
 
 def async_execute(function: Callable[_Parameters, _Result]) -> Callable[..., asyncio.Future[_Result]]:
-    """Have *function* run in a thread; calling it starts it and returns a future.
+    """Return a function that runs *function* in a thread and returns a future.
 
-    The future is awaited, or yielded in a `@gen.coroutine`. Context variables, the current request among them,
-    have in the thread the values they have at the call; what the thread sets stays there.
+    The future is awaited, or yielded in a `@gen.coroutine`. The thread runs in a copy of the caller's context, which
+    includes the current request.
 
-    Stands above functions, methods, static and class methods. Calls take one more argument by name:
+    Decorates functions, methods, static and class methods. Calls accept one additional keyword argument:
 
         callback: Called in the loop with the result, plain or async; not after an error or a cancellation.
 
-    A function that calls back into the loop and waits there for another decorated one occupies two places: with
-    all places so occupied, none goes on.
+    A decorated function that waits, through the loop, for another one occupies two slots; if all slots are occupied
+    that way, they deadlock.
 
     Raises:
         ArgumentError: *function* is a coroutine function, which needs no thread.
-        PoolExhausted: It was called while THREADS_MAX_WAITING calls were waiting for a thread; answered with 503.
-        RuntimeError: It was called where no loop runs, such as in another such function.
+        PoolExhausted: On a call while THREADS_MAX_WAITING calls wait for a thread; the response is 503.
+        RuntimeError: On a call without a running loop, such as in another decorated function.
     """
     if _is_descriptor(function):
         return type(function)(async_execute(function.__func__))
@@ -76,7 +76,7 @@ def async_execute(function: Callable[_Parameters, _Result]) -> Callable[..., asy
 
 
 class _Threads:
-    """The threads of one loop, and the tasks that wait for them."""
+    """The thread limit of one loop, and its running and waiting tasks."""
 
     def __init__(self, places: int, max_waiting: int) -> None:
         self._max_waiting = max_waiting
@@ -88,7 +88,7 @@ class _Threads:
     def start(
         self, call: Callable[[], _Result], callback: Callable[[_Result], object] | None, name: str
     ) -> asyncio.Future[_Result]:
-        if len(self._waiting) >= self._max_waiting + self._limiter.available_tokens:  # new tasks wait for a moment
+        if len(self._waiting) >= self._max_waiting + self._limiter.available_tokens:  # new tasks count as waiting
             raise PoolExhausted(
                 f"{name}: all {self._limiter.total_tokens:g} threads (THREADS_NUM) are in use and "
                 f"{self._max_waiting} calls (THREADS_MAX_WAITING) wait for one."
@@ -100,18 +100,18 @@ class _Threads:
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
         task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _: result.cancel())  # dropped before it ran: its waiter must hear of it
+        task.add_done_callback(lambda _: result.cancel())  # if dropped before it ran, cancel its waiter too
         result.add_done_callback(lambda _: task in self._waiting and task.cancel())
         return result
 
     async def drain(self) -> None:
-        """Drop what has no thread yet, await what has."""
+        """Cancel waiting tasks and await running ones."""
         for task in list(self._waiting):
             task.cancel()
         await self.settle()
 
     async def settle(self) -> None:
-        """Await all that was started so far, callbacks included."""
+        """Await all tasks started so far, including callbacks."""
         tasks = self._waiting | self._running
         if tasks:
             await asyncio.wait(tasks)
@@ -129,9 +129,9 @@ class _Threads:
             self._waiting.discard(task)
             self._running.add(task)
             try:
-                # The place is held here and not by `run_sync`, whatever becomes of the caller.
+                # The slot is held by this task, not by `run_sync`: it must not be freed if the caller is cancelled.
                 value = await run_in_thread(call, limiter=self._unlimited)
-            except Exception as exc:  # a boundary: the error is the caller's, or the log's when it has left
+            except Exception as exc:  # a boundary: passed to the caller, or logged
                 if result.cancelled() or callback is not None:
                     logger.exception("%s failed in its thread.", name)
                 if not result.done():
@@ -168,5 +168,5 @@ def _threads_of(loop: asyncio.AbstractEventLoop) -> _Threads:
 
 
 def _is_descriptor(function: object) -> "TypeGuard[staticmethod[..., Any]]":
-    """Return whether *function* is what `staticmethod`, or `classmethod`, makes."""
+    """Return whether *function* is a `staticmethod` or `classmethod` object."""
     return isinstance(function, staticmethod | classmethod)

@@ -1,11 +1,11 @@
-"""Handlers that only listed addresses reach; everybody else is answered 403.
+"""Restriction of handlers to listed addresses; other clients get 403.
 
     @whitelisted                        settings.WHITELIST
     @whitelisted("10.0.0.0/8", "::1")   these
     @whitelisted(["10.0.0.0/8"])        these, as in torngas 1.8
 
-Stands above a method, plain or async, or above a handler class: then `prepare` and every method are guarded,
-those of its subclasses too. The address is `request.remote_ip`: behind TRUSTED_PROXIES the one they vouch for.
+Decorates a method, plain or async, or a handler class: then `prepare` and all methods are guarded, also those of
+subclasses. The address is `request.remote_ip`, which behind TRUSTED_PROXIES is the forwarded one.
 """
 
 import functools
@@ -29,12 +29,12 @@ def whitelisted(*argument: object) -> Any:
     """Guard the decorated method or handler class.
 
     Args:
-        argument: Addresses and networks, one by one or in one list; none: those of `settings.WHITELIST`, looked
-            up at each request, where False or nothing lets no client pass.
+        argument: Addresses and networks, one by one or in one list; default: `settings.WHITELIST`, read at each
+            request, where False or an empty list refuses all clients.
 
     Raises:
         ConfigError: An argument is neither an address nor a network.
-        ArgumentError: What is decorated is neither a method nor a handler class.
+        ArgumentError: The decorated object is neither a method nor a handler class.
     """
     if len(argument) == 1 and callable(argument[0]):
         return _guarded(argument[0], _check_settings)
@@ -82,7 +82,7 @@ def _guard_class(cls: type[RequestHandler], check: _Check) -> type[RequestHandle
     own_hook = vars(cls).get("__init_subclass__")
 
     def guard_subclass(subclass: type[RequestHandler], /, **kwargs: object) -> None:
-        # A subclass that writes its own method would otherwise stand open.
+        # Otherwise the methods that a subclass defines would not be guarded.
         if own_hook is None:
             super(cls, subclass).__init_subclass__(**kwargs)
         else:
