@@ -1,6 +1,6 @@
 """Mix-ins for handlers.
 
-flash_message.py  messages that the next page shows
+flash_message.py  messages that are shown on the next page
 """
 
 from torngas_aio._former_names import former_names

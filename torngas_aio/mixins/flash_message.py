@@ -1,6 +1,6 @@
-"""Flash messages: said in one request, shown once in the next, or later in the same one.
+"""Flash messages: set in one request, shown once in the next one, or later in the same one.
 
-They serve in one signed cookie, read once, bounded in size.
+They are stored in one signed cookie of bounded size.
 """
 
 import json
@@ -16,7 +16,7 @@ logger = logging.getLogger("torngas_aio.flash")
 COOKIE_NAME = "_torngas_flash"
 
 MAX_COOKIE_BYTES = 3800
-"""Browsers drop cookies of more than 4,096 bytes, name and attributes included; the oldest messages are left out."""
+"""Size limit, above which the oldest messages are dropped: browsers reject cookies above 4,096 bytes in all."""
 
 if TYPE_CHECKING:
     from tornado.web import RequestHandler as _Base
@@ -27,15 +27,15 @@ Message = tuple[str, str]
 
 
 class FlashMessageMixIn(_Base):
-    """Mix into a `WebHandler` before it: `class Login(FlashMessageMixIn, WebHandler)`. Wants a `cookie_secret`."""
+    """A mix-in, listed before `WebHandler`: `class Login(FlashMessageMixIn, WebHandler)`. Needs a `cookie_secret`."""
 
-    _flash_said: list[Message] | None = None  # what is still to be shown; None: the cookie was not looked at
+    _flash_said: list[Message] | None = None  # messages to show; None: the cookie was not read yet
 
     def flash(self, message: object, category: str = "message") -> None:
-        """Say the text of *message* to the visitor, on the next page that shows messages.
+        """Store *message*, converted to str, for the next page that shows messages.
 
         Raises:
-            ArgumentError: One message alone is larger than a cookie holds.
+            ArgumentError: The message alone exceeds the size of the cookie.
         """
         text = str(message)
         waiting = [*self._waiting(), (category, text)]
@@ -50,11 +50,11 @@ class FlashMessageMixIn(_Base):
         self._keep(waiting)
 
     def get_flashed_messages(self, with_categories: bool = True, category_filter: Any = ()) -> list[Any]:
-        """Return the waiting messages, oldest first, and forget them.
+        """Return the stored messages, oldest first, and remove them.
 
         Args:
-            with_categories: (category, message) pairs; else the messages alone.
-            category_filter: Only these categories are returned; the others are forgotten, too.
+            with_categories: Return (category, message) pairs; else the messages alone.
+            category_filter: Categories to return; messages of others are removed as well.
         """
         waiting = self._waiting()
         if waiting:
@@ -63,7 +63,7 @@ class FlashMessageMixIn(_Base):
         return list(chosen) if with_categories else [message for _, message in chosen]
 
     def messages(self) -> list[Message]:
-        """Return the waiting messages as (category, message), oldest first, and keep them."""
+        """Return the stored messages as (category, message) pairs, oldest first, without removing them."""
         return list(self._waiting())
 
     def _waiting(self) -> list[Message]:
@@ -95,5 +95,5 @@ def _parsed(value: bytes | None) -> list[Message]:
         return []
     try:
         return [(str(category), str(message)) for category, message in json.loads(value)]
-    except (ValueError, TypeError):  # signed by us, so an older format: nothing to show
+    except (ValueError, TypeError):  # signed by us, so an older format: ignore it
         return []
