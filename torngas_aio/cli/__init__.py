@@ -1,7 +1,7 @@
 """The command line: `torngas-aio COMMAND ...`, run in the project's directory.
 
-    main.py         from the command line to a command      registry.py   which commands there are
-    project.py      what commands share                     runserver.py  runserver, run, ps
+    main.py         runs a command                          registry.py   the available commands
+    project.py      functions shared by commands            runserver.py  runserver, run, ps
     starting.py     startproject, startapp                  check.py      check, with awaits.py: forgotten awaits
     routes.py       routes, pipeline, openapi               database.py   db, syncdb
     jobs.py         worker, jobs                            shell.py      shell

@@ -1,4 +1,4 @@
-"""`torngas-aio check`: what is wrong with the project, all at once.
+"""`torngas-aio check`: all faults of the project at once.
 
 faults     it does not start, a route never works, an `await` is forgotten        status 1
 cautions   it runs, but hardly as meant, or uses what torngas 1.8 took otherwise    status 0
@@ -108,7 +108,7 @@ def _route_cautions(application: Application) -> Iterator[str]:
 
 
 def _in_process_cautions(routes: Iterable[Route], workers: int) -> Iterator[str]:
-    """Yield what each worker would have for itself, though it is for all."""
+    """Yield a sentence for each setting that is local to a worker but should be shared by all."""
     for route in routes:
         alias = getattr(route.handler_class, "channels_alias", None)
         if getattr(route.handler_class, "channel_names", ()) and _is_in_memory(settings.CHANNELS, alias):
@@ -130,13 +130,13 @@ def _is_in_memory(entries: Mapping[str, Mapping[str, object]], alias: object) ->
 
 
 def _shapes_of(route: Route) -> tuple[Shape, ...]:
-    """What the paths of *route* look like; anything where it is not chosen by its path."""
+    """Return the shapes of *route*'s paths; if it is not matched by path, one that fits any path."""
     matcher = route.rule.matcher
     return shapes_of(regex_of(matcher)) if isinstance(matcher, PathMatches) else (Shape((Gap.ACROSS,)),)
 
 
 def _may_meet(pattern: re.Pattern[str], paths: Shape) -> bool:
-    """Whether *pattern*, which begins at the beginning, may match one of *paths*; in doubt it may."""
+    """Return whether *pattern*, anchored at the start, may match one of *paths*; True if undecided."""
     if paths.literal is not None:
         return pattern.search(paths.literal) is not None
     beginning = _beginning_of(paths)

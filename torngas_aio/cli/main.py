@@ -1,4 +1,4 @@
-"""From the command line to a command and its exit status."""
+"""The entry point of the command line: runs a command and returns its exit status."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What commands share: the project in the current directory, its settings and its application; tables as text."""
+"""Functions shared by commands: loading the project of the current directory, running coroutines, text tables."""
 
 import argparse
 import importlib.util

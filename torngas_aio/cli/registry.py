@@ -1,4 +1,4 @@
-"""Which commands there are: the built-in ones, those of the project, and those of installed packages.
+"""The available commands: built-in ones, those of the project, and those of installed packages.
 
     [tool.torngas-aio.commands]                         in the project's pyproject.toml
     greet = "home.commands.Greet"

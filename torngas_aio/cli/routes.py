@@ -1,4 +1,4 @@
-"""What the project answers: `torngas-aio routes`, `pipeline` (every hook of a route) and `openapi` (its document)."""
+"""The commands `torngas-aio routes`, `pipeline` (all hooks of a route) and `openapi` (the OpenAPI document)."""
 
 import argparse
 import json

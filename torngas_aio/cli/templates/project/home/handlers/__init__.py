@@ -1,1 +1,1 @@
-"""What answers the URLs of this application."""
+"""The request handlers of this application."""
