@@ -21,7 +21,7 @@ from torngas_aio.application import Application
 from torngas_aio.errorpage.render import preferred
 from torngas_aio.handler import WebHandler, static
 from torngas_aio.handler.compression import _accepts_gzip
-from torngas_aio.handler.ranges import wanted_span
+from torngas_aio.handler.ranges import parse_range
 from torngas_aio.http import headers
 from torngas_aio.http.base import BodyError
 from torngas_aio.http.body import IncomingBody
@@ -196,7 +196,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "multipart: disposition": lambda text: multipart(
         b"--b\r\nContent-Disposition: form-data; name=" + text.encode() + b"\r\n\r\n1"
     ),
-    "Range": lambda text: wanted_span(text, 10),
+    "Range": lambda text: parse_range(text, 10),
     "If-None-Match": etag_matches,
     "Accept": lambda text: preferred(text, ("text/html", "text/plain")),
     "Accept-Language": _ranked,

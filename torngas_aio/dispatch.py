@@ -72,7 +72,7 @@ class Signal:
         _check_signature(receiver)
         key = _key_of(receiver, sender, dispatch_uid)
         drop = self._dropper(key)
-        entry = _Entry(key, _held(receiver, weak, drop), None if sender is None else _reference(sender, drop))
+        entry = _Entry(key, _reference_to(receiver, weak, drop), None if sender is None else _reference(sender, drop))
         with self._lock:
             live = tuple(each for each in self._entries if each.receiver() is not None)
             if all(each.key != key for each in live):
@@ -92,7 +92,7 @@ class Signal:
 
     def has_listeners(self, sender: object = None) -> bool:
         """Return whether a `send` by *sender* would reach any receiver."""
-        return bool(self._entries) and bool(self._live(_declared(sender)))
+        return bool(self._entries) and bool(self._live(_declared_sender(sender)))
 
     async def send(self, sender: object, **named: Any) -> Responses:
         """Call every receiver, and return each with its result, in the order in which they were connected.
@@ -100,7 +100,7 @@ class Signal:
         Plain receivers run first, in that order; async ones then run concurrently. The first error stops it:
         the other async receivers are cancelled and awaited, then it is raised; further errors are logged.
         """
-        sender = _declared(sender)
+        sender = _declared_sender(sender)
         receivers = self._live(sender)
         if not receivers:
             return []
@@ -115,7 +115,7 @@ class Signal:
 
     async def send_robust(self, sender: object, **named: object) -> Responses:
         """Call every receiver independently; an error is logged and returned in place of the result."""
-        sender = _declared(sender)
+        sender = _declared_sender(sender)
         receivers = self._live(sender)
         calls = [_call_safely(receiver, {"signal": self, "sender": sender, **named}) for receiver in receivers]
         results: list[object] = [*calls]
@@ -149,7 +149,7 @@ class Signal:
         return was_there
 
 
-def _declared(sender: object) -> object:
+def _declared_sender(sender: object) -> object:
     """Return *sender*, or the class that it was derived from: observed handlers are of a generated subclass."""
     return vars(sender).get("declared_class", sender) if isinstance(sender, type) else sender
 
@@ -222,7 +222,7 @@ def _key_of(receiver: object, sender: object, dispatch_uid: Hashable | None) -> 
     return (id(receiver), None, id(sender))
 
 
-def _held(receiver: Receiver, weak: bool, drop: Callable[[object], None]) -> Callable[[], Receiver | None]:
+def _reference_to(receiver: Receiver, weak: bool, drop: Callable[[object], None]) -> Callable[[], Receiver | None]:
     if not weak:
         return lambda: receiver
     if isinstance(receiver, MethodType):

@@ -99,7 +99,7 @@ class FormData:
 
     def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
-        self._names = {_decoded(name): name for name in handler.request.body_arguments}
+        self._names = {_decode(name): name for name in handler.request.body_arguments}
         self._files = uploads_of(handler.request.files)
         self.file_fields: set[str] = set()
         for name in self:
@@ -210,13 +210,13 @@ def _bound_class(form_class: Any) -> Any:
     """Return a subclass whose `async def validate_...` methods run after the other validators."""
     names = {name for name in dir(form_class) if name.startswith("validate_")}
     waiting = {name: check for name in names if inspect.iscoroutinefunction(check := getattr(form_class, name))}
-    later = {name: _postponed(check) for name, check in waiting.items()}
+    later = {name: _postpone(check) for name, check in waiting.items()}
     return type(form_class)(
         form_class.__name__, (_BoundForm, form_class), {**later, "__module__": form_class.__module__}
     )
 
 
-def _postponed(check: Callable[..., Awaitable[object]]) -> Callable[..., None]:
+def _postpone(check: Callable[..., Awaitable[object]]) -> Callable[..., None]:
     def postpone(form: Any, field: wtforms.Field) -> None:
         form.meta.torngas_binding.pending.append((form, field, check))
 
@@ -307,7 +307,7 @@ def _gather_errors(form: Iterable[wtforms.Field]) -> None:
                 field.errors = [*(entry.errors for entry in field), *_own_errors(field)]
 
 
-def _decoded(name: str) -> str:
+def _decode(name: str) -> str:
     """Return the decoded name of a field; Tornado leaves those of urlencoded forms in Latin-1."""
     try:
         return name.encode("latin-1").decode()

@@ -168,7 +168,7 @@ class Background:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        waited_for = [*map(self._shown, _running(self._tasks, loop)), *(each.get_name() for each in tasks_to_drain())]
+        waited_for = [*map(self._show, _running(self._tasks, loop)), *(each.get_name() for each in tasks_to_drain())]
         if waited_for and seconds > 0:
             logger.info(
                 "The stop waits up to %.3g s for background tasks: %s. What runs as long as the application is to be "
@@ -189,12 +189,12 @@ class Background:
         loop = asyncio.get_running_loop()
         dropped = _running(self._tasks, loop)
         for task in dropped:
-            logger.error("The background task %s was dropped at the stop.", self._shown(task))
+            logger.error("The background task %s was dropped at the stop.", self._show(task))
             self._forget(task)
         await cancel_tasks({*dropped, *_running(self._services, loop)}, seconds)
 
-    def _shown(self, task: asyncio.Task[object]) -> str:
-        return f"{task.get_name()}({_shown_arguments(self._tasks[task])})"
+    def _show(self, task: asyncio.Task[object]) -> str:
+        return f"{task.get_name()}({_show_arguments(self._tasks[task])})"
 
     def _forget(self, task: asyncio.Task[object]) -> None:
         self._tasks.pop(task, None)
@@ -204,7 +204,7 @@ def _running(tasks: Iterable[asyncio.Task[object]], loop: asyncio.AbstractEventL
     return [task for task in tasks if task.get_loop() is loop and not task.done()]
 
 
-def _shown_arguments(call: "functools.partial[Any]") -> str:
+def _show_arguments(call: "functools.partial[Any]") -> str:
     """Return the arguments of *call*, masked if the value or the parameter's name sounds secret."""
     showing = Showing(max_chars=200)
     shown = [showing.text(value, name) for value, name in zip(call.args, _names_of(call.func), strict=False)]

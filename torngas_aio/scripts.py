@@ -59,7 +59,7 @@ async def project(module: str | None = None) -> AsyncGenerator[None]:
     await anyio.to_thread.run_sync(_prepare, module)
     _is_open.set(True)
     try:
-        with _refused_unawaited():
+        with _refuse_unawaited():
             try:
                 async with db_sessions():
                     yield
@@ -198,7 +198,7 @@ def _run_in_project(
 
 
 @contextmanager
-def _refused_unawaited() -> Generator[None]:
+def _refuse_unawaited() -> Generator[None]:
     is_ended = False
     with collected_unawaited() as found, tracked_origins() if settings.DEBUG else nullcontext(), _exits_that_fail():
         yield

@@ -104,14 +104,14 @@ class Url:
             handler = self._import_handler(handler, place)
         if faults:
             _refuse(faults)
-            return _faulty(name, place, faults)
+            return _make_placeholder(name, place, faults)
         return UrlSpec(pattern, handler, {**self.overall_kwargs, **(kwargs or {})}, name, place=place)
 
     def _import_handler(self, handler: object, place: str) -> object:
         if not isinstance(handler, str):
             return handler
         path = f"{self.prefix}.{handler}" if self.prefix else handler
-        found = _imported(path, f"{place}: handler {handler!r}", "Correct the name, or the prefix given to Url().")
+        found = _import(path, f"{place}: handler {handler!r}", "Correct the name, or the prefix given to Url().")
         if isinstance(found, ModuleType):
             raise UrlError(f"{place}: handler {handler!r} is the module {path!r}. Name a class in it.")
         return found
@@ -151,7 +151,7 @@ def include(pattern: str, handlers: str | Iterable[object], prefix_name: str | N
                 rules.append(_add_prefix(pattern, rule, prefix_name, place))
     if faults:
         _refuse(faults)
-        rules.append(_faulty(None, place, faults))
+        rules.append(_make_placeholder(None, place, faults))
     return rules
 
 
@@ -184,8 +184,8 @@ def load_app_urls(installed_apps: object) -> list[Rule]:
 
 def _app_rules(app: object) -> list[Rule]:
     where = f"INSTALLED_APPS: app {app!r}"
-    _imported(str(app), where, "Is its folder in the project directory?")
-    module = _imported(f"{app}.urls", where, "Write that module, with a list `urls`.")
+    _import(str(app), where, "Is its folder in the project directory?")
+    module = _import(f"{app}.urls", where, "Write that module, with a list `urls`.")
     table = getattr(module, "urls", getattr(module, "URLS", None))
     if not is_list_or_tuple(table):
         found = "has no list `urls`" if table is None else f"has `urls` = {table!r}, which is not a list"
@@ -197,7 +197,7 @@ def _table(handlers: str | Iterable[object], place: str) -> Iterable[object]:
     if not isinstance(handlers, str):
         return handlers
     where = f"{place}: include({handlers!r})"
-    found = _imported(handlers, where, "Name a list of rules, such as 'myapp.url_user.URLS'.")
+    found = _import(handlers, where, "Name a list of rules, such as 'myapp.url_user.URLS'.")
     if not is_list_or_tuple(found):
         raise UrlError(f"{where} names {found!r}. Name a list of rules, such as 'myapp.url_user.URLS'.")
     return found
@@ -209,12 +209,12 @@ def _flat(specs: Iterable[object]) -> Iterator[Rule]:
         if isinstance(spec, Rule):
             yield spec
         elif is_list_or_tuple(spec):
-            yield from _opened(spec)
+            yield from _open_spec(spec)
         else:
             raise UrlError(f"{_caller()}: {spec!r} is no rule. Write Url()(pattern, handler), or a list of such.")
 
 
-def _opened(spec: Sequence[Any]) -> Iterator[Rule]:
+def _open_spec(spec: Sequence[Any]) -> Iterator[Rule]:
     """Yield the rule with the arguments in *spec*, else the rules in it."""
     first: object = spec[0] if spec else None
     if isinstance(first, str | re.Pattern):
@@ -232,7 +232,7 @@ def _add_prefix(opening: str, rule: Rule, prefix_name: str | None, place: str) -
         return rule
     name = f"{prefix_name}-{rule.name}" if prefix_name and rule.name else rule.name
     if isinstance(rule.matcher, PathMatches):
-        pattern, notes = _joined(opening, regex_of(rule.matcher), place)
+        pattern, notes = _join(opening, regex_of(rule.matcher), place)
         UrlError.gather(_pattern_faults(pattern, place))
         own_place = getattr(rule, "place", "") or place
         notes = (*getattr(rule, "notes", ()), *notes)
@@ -244,7 +244,7 @@ def _add_prefix(opening: str, rule: Rule, prefix_name: str | None, place: str) -
     raise UrlError(f"{place}: {rule!r} has no pattern that could stand under {opening!r}. Put it beside the include().")
 
 
-def _joined(opening: str, regex: re.Pattern[str], place: str) -> tuple[str, Sequence[str]]:
+def _join(opening: str, regex: re.Pattern[str], place: str) -> tuple[str, Sequence[str]]:
     """Return *opening* and the pattern of *regex* as one pattern, and a sentence if a slash was inserted."""
     if opening.endswith("$") and not opening.endswith(r"\$"):
         raise UrlError(f"{place}: include({opening!r}, ...): nothing can follow a `$`. Leave it out.", code="TGA202")
@@ -298,19 +298,19 @@ def _duplicate_names(rules: Iterable[Rule]) -> list[str]:
         other = known.setdefault(rule.name, rule) if rule.name else rule
         if other is not rule:
             faults.append(
-                f"URL name {rule.name!r} is used twice: for {_located(other)} and for {_located(rule)}. "
+                f"URL name {rule.name!r} is used twice: for {_describe(other)} and for {_describe(rule)}. "
                 "Rename one, or include its group with another prefix_name."
             )
     return list(Fault.each(faults, "TGA203"))
 
 
-def _located(rule: Rule) -> str:
+def _describe(rule: Rule) -> str:
     pattern = getattr(getattr(rule, "regex", None), "pattern", repr(rule.matcher))
     place = getattr(rule, "place", "")
     return f"{pattern.removesuffix('$')!r} at {place}" if place else repr(pattern.removesuffix("$"))
 
 
-def _imported(path: str, where: str, mend: str) -> object:
+def _import(path: str, where: str, mend: str) -> object:
     try:
         return import_object(path)
     except UrlError:
@@ -319,7 +319,7 @@ def _imported(path: str, where: str, mend: str) -> object:
         raise UrlError(import_fault(exc, where, path, mend)) from exc
 
 
-def _faulty(name: str | None, place: str, faults: Sequence[str]) -> UrlSpec:
+def _make_placeholder(name: str | None, place: str, faults: Sequence[str]) -> UrlSpec:
     """Return a placeholder for an invalid rule, until `load_app_urls` has collected all faults."""
     return UrlSpec("", None, None, name, place=place, faults=faults)
 

@@ -9,7 +9,7 @@ from tornado.web import Application, RequestHandler
 
 from torngas_aio.application import Application as OurApplication
 from torngas_aio.handler import WebHandler
-from torngas_aio.http.headers import MAX_COOKIES, parsed_cookies, plain_cookie, plain_cookies
+from torngas_aio.http.headers import MAX_COOKIES, parse_cookies, plain_cookie, plain_cookies
 from torngas_aio.http.request import Request
 from torngas_aio.testing import TestClient
 
@@ -164,6 +164,6 @@ def test_a_value_that_breaks_the_line_is_refused(value: str) -> None:
 @pytest.mark.parametrize("value", ["1", '"\\073"'])
 def test_cookies_are_bounded_in_number(value: str) -> None:
     header = ";".join(f"c{number}={value}" for number in range(5000))
-    assert len(parsed_cookies(header)) == MAX_COOKIES
+    assert len(parse_cookies(header)) == MAX_COOKIES
     plain = plain_cookies(header.encode())
     assert plain is None or len(plain) == MAX_COOKIES

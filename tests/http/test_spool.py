@@ -259,7 +259,7 @@ async def test_what_has_been_searched_for_parts_is_let_go() -> None:
     for _ in range(64):
         await spool.write(LARGE[:IN_MEMORY])
     await spool.write(b"\r\n--B--\r\n")
-    with spool._mapped() as data:
+    with spool._map_file() as data:
         before = mapped_bytes()
         assert [part.end - part.start for part in parts_of(data, b"B")] == [64 * IN_MEMORY]
         assert mapped_bytes() - before < 8 * IN_MEMORY

@@ -12,7 +12,7 @@ from tests.http.wire import Client, get
 from torngas_aio import Application, WebHandler
 from torngas_aio.handler import WebSocketHandler
 from torngas_aio.http.server import HTTPServer
-from torngas_aio.http.target import checked_line, is_host, path_of
+from torngas_aio.http.target import check_line, is_host, path_of
 
 
 class Echo(WebHandler):
@@ -98,7 +98,7 @@ async def test_a_websocket_in_http_1_1_is_opened(client: Client) -> None:
 async def test_the_refusal_of_a_coding_in_http_1_0_says_why() -> None:
     headers = HTTPHeaders({"Host": "t", "Transfer-Encoding": "chunked"})
     with pytest.raises(HTTPInputError, match=r"HTTP/1\.0 has no Transfer-Encoding"):
-        checked_line(RequestStartLine("POST", "/", "HTTP/1.0"), headers)
+        check_line(RequestStartLine("POST", "/", "HTTP/1.0"), headers)
 
 
 @pytest.mark.parametrize("octet", range(256))
@@ -123,7 +123,7 @@ def test_a_target_is_visible_ascii(octet: int, target: bytes) -> None:
 @pytest.mark.parametrize("method", ["", "G T", "GET\r\n", "G\xe9T", "GET\0", "G:T"])
 def test_a_method_is_a_token(method: str) -> None:
     with pytest.raises(HTTPInputError, match="The method is not a token"):
-        checked_line(RequestStartLine(method, "/", "HTTP/1.1"), HTTPHeaders({"Host": "t"}))
+        check_line(RequestStartLine(method, "/", "HTTP/1.1"), HTTPHeaders({"Host": "t"}))
 
 
 def test_an_asterisk_is_for_options() -> None:

@@ -29,7 +29,7 @@ from torngas_aio.http.application import answer
 from torngas_aio.http.limits import MAX_BODY_BYTES, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request
-from torngas_aio.http.target import checked_line
+from torngas_aio.http.target import check_line
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver import Server
 from torngas_aio.webserver.building import application_secret_faults
@@ -148,7 +148,7 @@ class AsgiApplication:
             exchange.context = client_of(scope, self._proxies)
         request = build_request(scope, exchange)
         try:
-            line = checked_line(exchange.start_line, request.headers)
+            line = check_line(exchange.start_line, request.headers)
             HTTPServerRequest(start_line=line, headers=request.headers)  # Tornado's checks of the head
             if line.path != exchange.start_line.path:  # the target was an absolute URL
                 set_target(request, line.path)

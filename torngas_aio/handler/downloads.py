@@ -21,7 +21,7 @@ from tornado.web import HTTPError
 
 from torngas_aio._compat.tornado import format_timestamp
 from torngas_aio._concurrency import run_in_thread
-from torngas_aio.handler.ranges import Span, announce_span, send_span, wanted_span
+from torngas_aio.handler.ranges import Span, announce_span, parse_range, send_span
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.static_files import OpenFile, mark_of
 
@@ -156,7 +156,7 @@ def _decide(handler: ResponseHandler, size: int) -> Span | None:
         return None
     header = handler.request.headers.get("Range") if method == "GET" else None
     validator = handler.request.headers.get("If-Range")
-    span = wanted_span(header, size, validator, (fields["Etag"], fields["Last-Modified"])) if header else (0, size)
+    span = parse_range(header, size, validator, (fields["Etag"], fields["Last-Modified"])) if header else (0, size)
     if not announce_span(handler, span, size):
         handler.clear_header("Content-Disposition")
         handler.set_header("Content-Type", "text/plain; charset=UTF-8")

@@ -22,7 +22,7 @@ from torngas_aio.handler.lifecycle import INTERRUPTED, LATE, RETURNED, RUNNING, 
 from torngas_aio.handler.receiving import receive, take_body
 from torngas_aio.handler.recovery import answer_error, give_up
 from torngas_aio.handler.sending import allowed_methods
-from torngas_aio.handler.time_limit import as_late, set_timer, uncancel
+from torngas_aio.handler.time_limit import convert_late_error, set_timer, uncancel
 from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.pipeline import HookCall, PipelineRun
@@ -78,7 +78,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
             if not handler._response_state.is_finished or handler._response_state is INTERRUPTED:
                 handler.finish()
         except BaseException as exc:  # the request's boundary: turned into a response and logged
-            failure = exc if handler._method_phase is not LATE else as_late(exc, handler._time_limit())
+            failure = exc if handler._method_phase is not LATE else convert_late_error(exc, handler._time_limit())
             if is_imposed(failure):
                 raise
             handler._method_phase = RETURNED

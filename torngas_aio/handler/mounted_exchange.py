@@ -13,7 +13,7 @@ from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError
 
 from torngas_aio._cleanup import cancel_tasks, is_imposed
-from torngas_aio.handler.receiving import arrived
+from torngas_aio.handler.receiving import wait_for_client
 from torngas_aio.handler.recovery import report_error
 from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.response import BODILESS
@@ -83,7 +83,7 @@ class HTTPExchange:
             body = self._handler.request.connection.body
             try:
                 if not self._chunk:
-                    self._chunk = await arrived(self._handler, body.read_chunk())
+                    self._chunk = await wait_for_client(self._handler, body.read_chunk())
                     self._size += len(self._chunk)
                 # `more_body` is already False for the last part: some applications call `receive` no further.
                 self._has_body = not self._chunk or (self._size == self._length and not await body.read_chunk())

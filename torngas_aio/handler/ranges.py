@@ -1,6 +1,6 @@
 """Parts of files: parsing `Range`, and sending the bytes.
 
-wanted_span   Range, If-Range, size ──► start and end
+parse_range   Range, If-Range, size ──► start and end
 announce_span  start and end ──► status and headers
 send_span     by `sendfile` on plain connections of our own server, else in pieces read in threads
 """
@@ -15,7 +15,7 @@ from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.static_files import OpenFile
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["Span", "announce_span", "send_part", "send_span", "wanted_span"]
+__all__ = ["Span", "announce_span", "parse_range", "send_part", "send_span"]
 
 Span = tuple[int, int]
 """The first byte of a part, and the one after its last."""
@@ -37,7 +37,7 @@ def announce_span(handler: ResponseHandler, span: Span | None, size: int) -> boo
     return True
 
 
-def wanted_span(
+def parse_range(
     header: str, size: int, validator: str | None = None, current: tuple[str | None, str | None] = (None, None)
 ) -> Span | None:
     """Return the requested part of *size* bytes; None if the range is beyond them. SPEC: RFC 9110 14.1.2

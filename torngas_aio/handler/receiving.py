@@ -13,7 +13,7 @@ from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.spool import Spool
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["arrived", "receive", "take_body"]
+__all__ = ["receive", "take_body", "wait_for_client"]
 
 
 def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools: bool) -> Awaitable[None]:
@@ -44,14 +44,14 @@ def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools:
 async def receive(handler: ResponseHandler) -> None:
     """Pass the body to `data_received` in parts; raises as `take_body`."""
     body = handler.request.connection.body
-    while chunk := await arrived(handler, body.read_chunk()):
+    while chunk := await wait_for_client(handler, body.read_chunk()):
         result = handler.data_received(chunk)
         if result is not None:
             await result
 
 
 async def _read(handler: ResponseHandler, body: Any) -> None:
-    handler.request.body = await arrived(handler, body.read_all())
+    handler.request.body = await wait_for_client(handler, body.read_all())
 
 
 async def _spool(handler: ResponseHandler, body: Any) -> None:
@@ -60,12 +60,12 @@ async def _spool(handler: ResponseHandler, body: Any) -> None:
     is_unpacked = headers.get("X-Consumed-Content-Encoding", "")  # Content-Length is then not the size of the body
     spool = Spool(announced=0 if is_unpacked else parse_whole(headers.get("Content-Length", "")) or 0)
     scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
-    while chunk := await arrived(handler, body.read_chunk()):
+    while chunk := await wait_for_client(handler, body.read_chunk()):
         await spool.write(chunk)
     await request.take_spool(spool)
 
 
-async def arrived(handler: ResponseHandler, reading: Awaitable[bytes]) -> bytes:
+async def wait_for_client(handler: ResponseHandler, reading: Awaitable[bytes]) -> bytes:
     """Return the result of *reading*; the time until then does not count for the time limit."""
     handler._method_phase = RECEIVING
     try:

@@ -28,9 +28,9 @@ from torngas_aio.template.position import Callers, add_callers
 __all__ = [
     "awaits_modules",
     "begin_with_modules",
-    "known_loader",
+    "ensure_loader",
+    "find_loader",
     "loader_key",
-    "made_loader",
     "module_call",
     "render_hooked",
     "render_later",
@@ -62,22 +62,22 @@ async def render_hooked(handler: ResponseHandler, template_name: str, kwargs: di
 
 async def render_plain(handler: ResponseHandler, template_name: str, kwargs: dict[str, object]) -> bytes:
     """Return the rendered template, without render hooks."""
-    loader = known_loader(handler)
+    loader = find_loader(handler)
     if loader is None:
-        loader = await run_in_thread(made_loader, handler)
+        loader = await run_in_thread(ensure_loader, handler)
     template = await loader.fetch(template_name)
     return await render_with_modules(handler, template, values_for(handler, template, kwargs))
 
 
-def known_loader(handler: ResponseHandler) -> TemplateLoader | None:
+def find_loader(handler: ResponseHandler) -> TemplateLoader | None:
     """Return the application's loader for the handler's directory, engine and configuration, if it exists yet."""
     kept = handler.application.template_loaders.get(loader_key(handler))
     return None if kept is None else kept[0]
 
 
-def made_loader(handler: ResponseHandler) -> TemplateLoader:
+def ensure_loader(handler: ResponseHandler) -> TemplateLoader:
     """Return the same loader, creating it if necessary; reads from disk."""
-    loader = known_loader(handler)
+    loader = find_loader(handler)
     if loader is None:
         key = loader_key(handler)
         loader = adapted(handler.create_template_loader(key[0]))

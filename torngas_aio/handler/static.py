@@ -21,7 +21,7 @@ from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 from torngas_aio._compat.tornado import format_timestamp
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.compression import accepted_codings
-from torngas_aio.handler.ranges import Span, announce_span, send_part, send_span, wanted_span
+from torngas_aio.handler.ranges import Span, announce_span, parse_range, send_part, send_span
 from torngas_aio.handler.static_files import CODINGS, FileCache, Mark, OpenFile, StaticFile, mark_of
 from torngas_aio.handler.web import WebHandler
 
@@ -332,7 +332,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             return 0, size
         fields, asked = self.header_fields(), self.request.headers
         validators = fields.get("Etag"), fields.get("Last-Modified")
-        return wanted_span(asked["Range"], size, asked.get("If-Range"), validators)
+        return parse_range(asked["Range"], size, asked.get("If-Range"), validators)
 
     def _vary_by_coding(self, coding: str) -> None:
         known = self.header_fields().get("Vary", "")

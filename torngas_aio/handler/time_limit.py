@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 from torngas_aio.handler.lifecycle import LATE, RECEIVING, RETURNED
 from torngas_aio.handler.response import ResponseHandler
 
-__all__ = ["as_late", "check_time_limit", "set_timer", "uncancel"]
+__all__ = ["check_time_limit", "convert_late_error", "set_timer", "uncancel"]
 
 _Check = Callable[[asyncio.Task[Any], float], float]
 
@@ -53,7 +53,7 @@ def uncancel() -> int:
     return 0 if task is None else task.uncancel()
 
 
-def as_late(exc: BaseException, seconds: float | None) -> BaseException:
+def convert_late_error(exc: BaseException, seconds: float | None) -> BaseException:
     """Return the 503 for a cancellation by `check_time_limit`; any other exception unchanged.
 
     The task then counts as not cancelled, unless other code has cancelled it too.

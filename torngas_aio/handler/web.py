@@ -45,8 +45,8 @@ from torngas_aio.handler.placeholders import FlashPart, SessionPart
 from torngas_aio.handler.recovery import cut_off
 from torngas_aio.handler.rendering import (
     begin_with_modules,
-    known_loader,
-    made_loader,
+    ensure_loader,
+    find_loader,
     module_call,
     render_hooked,
     render_later,
@@ -426,7 +426,7 @@ class BaseHandler(ResponseHandler):
             kwargs: Values for the template; awaitable ones are awaited.
         """
         require_changeable(self, "Cannot render() after finish()")
-        loader = None if self._run.stages.render else known_loader(self)
+        loader = None if self._run.stages.render else find_loader(self)
         template = None if loader is None else loader.find(template_name)
         if template is None:
             make_page = functools.partial(render_hooked, self, template_name, kwargs)
@@ -443,7 +443,7 @@ class BaseHandler(ResponseHandler):
         Inside a UI module, which cannot await, it returns the bytes and runs no hooks.
         """
         if self._module_depth:
-            template = made_loader(self).load(template_name)
+            template = ensure_loader(self).load(template_name)
             return template.generate(**values_for(self, template, kwargs))
         return render_hooked(self, template_name, kwargs)
 

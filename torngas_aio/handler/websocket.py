@@ -335,7 +335,7 @@ async def _end_message(
             await scope.aclose()
 
 
-def _refused_once_open(name: str) -> Callable[..., object]:
+def _refuse_once_open(name: str) -> Callable[..., object]:
     """Return the method *name* of `WebHandler`, raising once the socket is open, even where Tornado allows it."""
     method = getattr(WebHandler, name)
 
@@ -349,7 +349,7 @@ def _refused_once_open(name: str) -> Callable[..., object]:
 
 
 for _name in _NOT_FOR_SOCKETS:
-    setattr(WebSocketHandler, _name, _refused_once_open(_name))
+    setattr(WebSocketHandler, _name, _refuse_once_open(_name))
 
 
 async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, *, binary: bool = False) -> int:

@@ -217,7 +217,7 @@ def media_type_of(headers: Headers) -> str:
 
 def _parameters_of(value: str) -> dict[str, str]:
     """Return the parameters of a header value by lower-case name; `name*=UTF-8''...` takes precedence over `name=`."""
-    found = {name.lower(): _unquoted(text) for name, text in _parameters(value)}
+    found = {name.lower(): _unquote(text) for name, text in _parameters(value)}
     for name in [name for name in found if name.endswith("*")]:
         charset, _, rest = found.pop(name).partition("'")
         if charset.lower() not in _CHARSETS:
@@ -229,7 +229,7 @@ def _parameters_of(value: str) -> dict[str, str]:
     return found
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     if text.startswith('"'):
         return text[1:-1].replace("\\\\", "\\").replace('\\"', '"')
     return text.strip()

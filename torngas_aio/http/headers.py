@@ -28,7 +28,7 @@ __all__ = [
     "RawFields",
     "headers_of",
     "pairs_of",
-    "parsed_cookies",
+    "parse_cookies",
     "plain_cookie",
     "plain_cookies",
 ]
@@ -78,7 +78,7 @@ def plain_cookies(header: bytes) -> dict[str, str] | None:
     return found
 
 
-def parsed_cookies(header: str) -> dict[str, str]:
+def parse_cookies(header: str) -> dict[str, str]:
     """Return the cookies of any Cookie *header*, unquoted; the last value of a name counts.
 
     Same as Tornado's parser, except that only spaces and tabs around names and values are removed: stripping
@@ -88,7 +88,7 @@ def parsed_cookies(header: str) -> dict[str, str]:
     for chunk in header.split(";", MAX_COOKIES)[:MAX_COOKIES]:
         name, separator, value = chunk.partition("=")
         if separator:
-            found[name.strip(" \t")] = _unquoted(value.strip(" \t"))
+            found[name.strip(" \t")] = _unquote(value.strip(" \t"))
     return found
 
 
@@ -128,7 +128,7 @@ def plain_cookie(
     return PlainCookie(name, value, text)
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value
     return _escaped(lambda found: chr(int(found[1], 8)) if found[1] else found[2], value[1:-1])

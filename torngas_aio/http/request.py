@@ -29,7 +29,7 @@ from torngas_aio.context import RequestScope
 from torngas_aio.exception import Unawaited
 from torngas_aio.http.base import Exchange
 from torngas_aio.http.forms import boundary_of, is_form, parse_form, parse_urlencoded, refuse_urlencoded
-from torngas_aio.http.headers import HeaderView, RawFields, headers_of, pairs_of, parsed_cookies, plain_cookies
+from torngas_aio.http.headers import HeaderView, RawFields, headers_of, pairs_of, parse_cookies, plain_cookies
 from torngas_aio.http.spool import IN_MEMORY, Spool
 from torngas_aio.utils.numbers import parse_whole
 
@@ -252,7 +252,7 @@ class Request(HTTPServerRequest):
         jar = self._jar
         if jar is None:
             jar = self._jar = SimpleCookie()
-            for name, value in parsed_cookies(self.cookie_header().decode("latin-1")).items():
+            for name, value in parse_cookies(self.cookie_header().decode("latin-1")).items():
                 with suppress(CookieError):  # a name that the standard library refuses
                     jar[name] = value
         return jar

@@ -131,7 +131,7 @@ class Spool:
         arguments: Arguments = {}
         files: dict[str, list[object]] = {}
         left = IN_MEMORY
-        with self._lock, self._mapped() as data:
+        with self._lock, self._map_file() as data:
             for part in parts_of(data, boundary):
                 if part.filename:
                     files.setdefault(part.name, []).append(
@@ -145,7 +145,7 @@ class Spool:
         return arguments, files
 
     @contextlib.contextmanager
-    def _mapped(self) -> "Generator[bytes | _Map]":
+    def _map_file(self) -> "Generator[bytes | _Map]":
         if self._file is None:
             yield bytes(self._memory)
             return

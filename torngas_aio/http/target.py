@@ -12,7 +12,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 from torngas_aio.utils.numbers import parse_whole
 from torngas_aio.utils.text import is_token
 
-__all__ = ["checked_line", "is_host", "path_of"]
+__all__ = ["check_line", "is_host", "path_of"]
 
 # SPEC: RFC 3986 7.3: no %00 or other control character in a name
 _ENCODED = rb"%(?:[2-689A-Fa-f][0-9A-Fa-f]|7[0-9A-Ea-e])"
@@ -52,7 +52,7 @@ def path_of(method: str, target: bytes, host: bytes | None) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-def checked_line(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
+def check_line(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
     """Return the start line with a path as its target, for heads that another server's parser has read.
 
     A Content-Length must be one number; other parsers accept "3, 3".

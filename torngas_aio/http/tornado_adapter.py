@@ -24,7 +24,7 @@ from torngas_aio.http.application import DirectApplication, answer
 from torngas_aio.http.base import BodyError
 from torngas_aio.http.codings import MIN_FRAMING, TURN_BYTES, ChunkError, FramingBudget, InflateError, Inflater
 from torngas_aio.http.request import Request
-from torngas_aio.http.target import checked_line
+from torngas_aio.http.target import check_line
 from torngas_aio.http.tornado_exchange import TornadoExchange
 
 __all__ = ["TornadoAdapter"]
@@ -65,7 +65,7 @@ class TornadoAdapter(HTTPMessageDelegate):
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
         exchange = self._exchange
-        line = checked_line(RequestStartLine(*start_line), headers)
+        line = check_line(RequestStartLine(*start_line), headers)
         if self._may_unpack and headers.get("Content-Encoding", "").lower() in {"gzip", "x-gzip"}:
             headers["X-Consumed-Content-Encoding"] = headers.pop("Content-Encoding")  # as Tornado does
             self._unpacker = _Unpacker(exchange)

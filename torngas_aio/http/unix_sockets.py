@@ -39,7 +39,7 @@ class UnixListener:
 
     def __init__(self, path: str, *, backlog: int, mode: int = UNIX_MODE) -> None:
         self._path = Path(path).absolute()
-        with _locked(self._path.parent):
+        with _lock_folder(self._path.parent):
             if self._path.is_socket():
                 _refuse_live(path)
                 self._path.unlink(missing_ok=True)
@@ -50,7 +50,7 @@ class UnixListener:
         """Return the owner of *path*, to which the program replaced by this one (exec) has bound *sock*."""
         listener = cls.__new__(cls)
         listener._path = Path(path).absolute()
-        listener._file = _held(listener._path)
+        listener._file = _keep_open(listener._path)
         listener.socket = sock
         return listener
 
@@ -61,7 +61,7 @@ class UnixListener:
                 sock.bind(path)
                 self._path.chmod(mode)
                 sock.listen(backlog)
-                self._file = _held(self._path)
+                self._file = _keep_open(self._path)
             except OSError as exc:
                 raise ConfigError(
                     f"Cannot listen on the unix socket {path}: {exc.strerror or exc}. "
@@ -74,7 +74,7 @@ class UnixListener:
 
     def remove(self) -> None:
         """Remove the file, unless another server has replaced it."""
-        with _locked(self._path.parent), contextlib.suppress(FileNotFoundError):
+        with _lock_folder(self._path.parent), contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self._path.lstat(), self._file()):
                 self._path.unlink()
 
@@ -121,7 +121,7 @@ class UnixListeners:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Generator[None]:
+def _lock_folder(folder: Path) -> Generator[None]:
     """Keep other servers from using or removing a path in *folder*, if it is readable and `flock` is available."""
     with contextlib.ExitStack() as opened:
         with contextlib.suppress(ImportError, OSError):  # continue without the lock
@@ -138,7 +138,7 @@ def _locked(folder: Path) -> Generator[None]:
         yield
 
 
-def _held(path: Path) -> Callable[[], os.stat_result]:
+def _keep_open(path: Path) -> Callable[[], os.stat_result]:
     """Return a function that stats the file now at *path*; it stays open, so that its inode number is not reused."""
     if not hasattr(os, "O_PATH"):
         found = path.lstat()

@@ -75,7 +75,7 @@ class HandlerLeaf:
             return self._shared
         groups: tuple[str | None, ...] = match.groups()
         if None in groups or "%" in path:
-            values = [_unquoted(text) for text in groups]
+            values = [_unquote(text) for text in groups]
         else:  # PERF: the common case, without a call for each group
             values = [text.encode() for text in groups]  # type: ignore[union-attr]
         if self._names:
@@ -170,7 +170,7 @@ class PathStep:
             self._recent[path] = found
 
 
-def _unquoted(text: str | None) -> Any:
+def _unquote(text: str | None) -> Any:
     """Return a group's value as Tornado's bytes: percent-decoded, plus signs kept; None for an unmatched group."""
     if text is None:
         return None

@@ -61,7 +61,7 @@ def shapes_of(regex: re.Pattern[str]) -> tuple[Shape, ...]:
         unfolded = _sequences(parsed, regex.flags)
     except Exception:  # noqa: BLE001 - a private parser: if it fails, "might match" is always correct
         return (Shape((Gap.ACROSS,)),)
-    return tuple(dict.fromkeys(Shape(_joined(items)) for items in unfolded))
+    return tuple(dict.fromkeys(Shape(_join(items)) for items in unfolded))
 
 
 def begins_with_word(pattern: str, flags: int = 0) -> bool:
@@ -176,7 +176,7 @@ def _has_slash(kind: str, value: Any) -> bool:
     return kind == "CATEGORY" and "NOT" in str(value)  # \D \S \W match it, \d \s \w do not
 
 
-def _joined(items: _Items) -> tuple[str | Gap, ...]:
+def _join(items: _Items) -> tuple[str | Gap, ...]:
     """Join adjacent items, and append a gap unless the pattern is anchored at its end."""
     joined: list[str | Gap] = []
     for item in items:

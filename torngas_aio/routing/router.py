@@ -291,7 +291,7 @@ def _resolve_handler(route: Route, request: HTTPServerRequest, target_params: di
     args, named = target_params.pop("path_args", None) or (), target_params.pop("path_kwargs", None) or NO_KWARGS
     if target_params:
         raise TypeError(
-            f"{route.rule.matcher!r} returned {sorted(target_params)!r}: a matcher for a handler may return "
+            f"{route.rule.matcher!r} answered with {sorted(target_params)!r}: a matcher for a handler may return "
             "path_args, path_kwargs and target_kwargs."
         )
     return Resolved(route if kwargs is route.kwargs else route.with_kwargs(kwargs), args, named)
