@@ -1,8 +1,8 @@
 """`torngas-aio check`: all faults of the project at once.
 
-faults     it does not start, a route never works, an `await` is forgotten        status 1
-cautions   it runs, but hardly as meant, or uses what torngas 1.8 took otherwise    status 0
---deploy   cautions about what is open to other machines, and about deploy/*.service and deploy/nginx.conf
+faults     the project does not start, a route never works, an `await` is missing         status 1
+cautions   probably unintended, or with a meaning that has changed since torngas 1.8      status 0
+--deploy   cautions on access from other machines, and on deploy/*.service and deploy/nginx.conf
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Check:
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print what was found."""
+        """Print the faults and cautions."""
         forgotten = unawaited_faults(Path.cwd())
         try:
             server = load_server(arguments.settings)
@@ -116,7 +116,7 @@ def _in_process_cautions(routes: Iterable[Route], workers: int) -> Iterator[str]
                 f"{route.pattern}: CHANNELS[{alias!r}] is in memory: each of {workers} workers hears its own messages "
                 "only. Choose 'torngas_aio.channels.redis.RedisChannels'."
             )
-    declaring = sys.modules.get("torngas_aio.jobs.declaring")  # not imported: no job is declared
+    declaring = sys.modules.get("torngas_aio.jobs.declaring")  # None: no job is declared
     for job in () if declaring is None else declaring.declared.values():
         if job.schedule is not None and _is_in_memory(settings.JOBS, job.alias):
             yield (
@@ -150,7 +150,7 @@ def _beginning_of(shape: Shape) -> str:
 
 
 def _migration_cautions() -> list[str]:
-    """A sentence for each database that is behind its `migrations/<name>/`, or that could not be asked."""
+    """Return a sentence for each database with pending `migrations/<name>/`, or that cannot be reached."""
     names = [name for name in settings.DATABASE_CONNECTION if Path("migrations", name).is_dir()]
     if not names or importlib.util.find_spec("alembic") is None:
         return []
@@ -184,7 +184,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def former_default_cautions(folder: Path) -> Iterator[str]:
-    """Yield a sentence for each use of what torngas 1.8 took otherwise, in the settings and files under *folder*."""
+    """Yield a sentence for each use, in settings and files under *folder*, of a default changed since torngas 1.8."""
     yield from _zero_timeouts(folder)
     for alias, cache in settings.CACHES.items():
         if _is_redis_without_db(cache):

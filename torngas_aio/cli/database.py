@@ -1,10 +1,10 @@
-"""`torngas-aio syncdb` and `torngas-aio db`: the tables of the models, at once or version by version.
+"""`torngas-aio syncdb` and `torngas-aio db`: create the tables of the models, or migrate them.
 
-    syncdb                          make the tables that are missing
-    db revision -m "add visits"     write a version that takes the tables to the models
-    db upgrade, downgrade, history  walk through the versions
+    syncdb                          create missing tables
+    db revision -m "add visits"     write a migration from the current tables to the models
+    db upgrade, downgrade, history  apply, revert and list migrations
 
-Each works on every connection name, or on those named with `--connection`.
+Each works on all connections, or on those named with `--connection`.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class SyncDb:
         parser.add_argument("--yes", action="store_true", help="with --drop: that is meant")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Make them; the status is 1 where code of the project has forgotten an `await`.
+        """Create the tables; the status is 1 if the project's code lacks an `await`.
 
         Raises:
             ArgumentError: `--drop` is given without `--yes`.
@@ -68,7 +68,7 @@ class Db:
             verb.add_argument("--folder", default="migrations", help="where the versions live (default: migrations)")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do what the verb says; the status is 1 where code of the project has forgotten an `await`."""
+        """Run the given subcommand; the status is 1 if the project's code lacks an `await`."""
         return _each(arguments, lambda name: _migrate(name, arguments))
 
 
@@ -80,10 +80,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _each(arguments: argparse.Namespace, function: Callable[[str], Awaitable[None]]) -> int:
-    """Await *function* for every connection that *arguments* mean, models imported before and pools closed after.
+    """Await *function* for each connection in *arguments*; import the models before and close the pools after.
 
     Returns:
-        The exit status: 1 where a coroutine was forgotten, by a receiver of an event or a migration.
+        The exit status: 1 if a coroutine was never awaited, by an event receiver or a migration.
     """
     choose_settings(arguments.settings)
     if not settings.DATABASE_CONNECTION:
@@ -121,8 +121,8 @@ async def _sync(name: str, *, is_fresh: bool) -> None:
     await connection.create_db()
     made = sorted(set(connection.metadata.tables) - (set() if is_fresh else set(before)))
     steps = {"dropped": before if is_fresh else [], "made": made, "already there": [] if is_fresh else before}
-    told = "; ".join(f"{step} {', '.join(tables)}" for step, tables in steps.items() if tables)
-    print(f"{name}: {told or 'no models'}")
+    summary = "; ".join(f"{step} {', '.join(tables)}" for step, tables in steps.items() if tables)
+    print(f"{name}: {summary or 'no models'}")
 
 
 async def _migrate(name: str, arguments: argparse.Namespace) -> None:

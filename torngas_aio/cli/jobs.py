@@ -1,8 +1,8 @@
-"""`torngas-aio worker`: run the jobs that wait in a store; `jobs`: show what there is, and retry what has failed.
+"""`torngas-aio worker` runs the jobs in a store; `jobs` lists jobs and retries failed ones.
 
-worker --management   answers health and metrics at an address of this worker's own
-SIGTERM, SIGINT       take no more, finish what runs within the graceful time, give the rest back
-a second one          give back at once
+worker --management   serves health checks and metrics at an address of this worker
+SIGTERM, SIGINT       stop taking jobs, finish running ones within the graceful timeout, requeue the rest
+a second signal       requeue running jobs at once
 """
 
 import argparse
@@ -57,11 +57,11 @@ class ShowJobs:
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print or retry; the status is 1 where no dead letter was retried.
+        """Print or retry; the status is 1 if none of the given dead letters was retried.
 
         Raises:
-            ArgumentError: The ids do not fit the verb.
-            ConfigError: The settings cannot be used.
+            ArgumentError: Ids are missing for `retry`, or given for `list`.
+            ConfigError: The settings are invalid.
         """
         if arguments.verb == "retry" and bool(arguments.ids) == arguments.all:
             raise ArgumentError("jobs retry: name dead letters by the ids that `torngas-aio jobs` shows, or say --all.")
@@ -88,7 +88,7 @@ async def _list(arguments: argparse.Namespace) -> int:
     dead = await backend.dead()
     shown = dead if arguments.all else dead[-SHOWN:]
     header = ("dead letter", "job", "queue", "failed at", "error")
-    print("\n" + (table(header, [_told(each) for each in shown]) if shown else "No dead letters."))
+    print("\n" + (table(header, [_dead_row(each) for each in shown]) if shown else "No dead letters."))
     if len(dead) > len(shown):
         print(f"The last {len(shown)} of {len(dead)}; --all shows them all.")
     return 0
@@ -120,7 +120,7 @@ async def _retry(arguments: argparse.Namespace) -> int:
 
 
 def _advice(name: str, dead: list["DeadJob"]) -> str:
-    """Say what to write instead of *name*, which is no dead letter's id."""
+    """Return a hint for *name*, which is not the id of a dead letter."""
     from torngas_aio.jobs.declaring import declared
 
     failed = [each.id for each in dead if _name_of(each) == name]
@@ -145,7 +145,7 @@ def _name_of(dead: "DeadJob") -> str:
         return "?"
 
 
-def _told(dead: "DeadJob") -> tuple[str, ...]:
+def _dead_row(dead: "DeadJob") -> tuple[str, ...]:
     failed_at = time.strftime(MOMENT, time.localtime(dead.failed_at))
     return dead.id, _name_of(dead), dead.queue, failed_at, dead.error[:100]
 
@@ -173,11 +173,11 @@ class Worker:
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Work until a signal.
+        """Run jobs until a signal.
 
         Raises:
-            ArgumentError: `--concurrency` is below 1.
-            ConfigError: The settings cannot be used.
+            ArgumentError: `--concurrency` is below 1, or `--graceful_timeout` is not a duration.
+            ConfigError: The settings are invalid.
         """
         if arguments.concurrency < 1:
             raise ArgumentError(f"worker --concurrency={arguments.concurrency}: write a number above 0.")
@@ -233,10 +233,10 @@ async def _work(application: Application, arguments: argparse.Namespace) -> None
 
 @contextlib.asynccontextmanager
 async def _managed(application: Application, where: str) -> AsyncGenerator[None]:
-    """Answer what is below `/-/`, and nothing else, at *where* while the block runs; "" is nowhere.
+    """Serve only `/-/...` at the address *where* while the block runs; do nothing if it is empty.
 
     Raises:
-        ConfigError: It is no address, or cannot be listened on.
+        ConfigError: The address is invalid or cannot be bound.
     """
     if not where:
         yield

@@ -1,8 +1,8 @@
-"""Expressions as chains of steps, and what a chain stands for: objects of the framework whose methods wait.
+"""Static typing of expressions: chains of steps, and the kinds of framework objects whose methods are awaited.
 
-    caches['a'].get(k)    ("caches", "[]", ".get", "()")    nothing of the arguments is kept
+    caches['a'].get(k)    ("caches", "[]", ".get", "()")    without arguments
 
-Written down, not looked up: the project's libraries need not be installed where it is ported.
+The kinds are listed here and not introspected, since the libraries of a ported project need not be installed.
 """
 
 import ast
@@ -47,22 +47,22 @@ REDIS_READS = frozenset({
 """Commands of a Redis client whose replies are bytes where Python 2 had text."""
 
 REDIS_SETS = frozenset({"smembers", "sinter", "sunion", "sdiff"})
-"""Those of them that reply with sets."""
+"""Commands of REDIS_READS that reply with sets."""
 
 REDIS_CHANGED = {
     "geoadd": "(name, [longitude, latitude, member])", "mset": "(mapping)", "msetnx": "(mapping)",
     "zadd": "(name, {member: score})", "zincrby": "(name, amount, member)",
 }  # fmt: skip
-"""Those whose arguments have changed: the arguments that they take now."""
+"""Commands whose arguments have changed: the new arguments."""
 
 REDIS_ITERATORS = frozenset({"scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"})
-"""Those that give what `async for` goes through."""
+"""Commands that return asynchronous iterators."""
 
 REDIS_SYNC = REDIS_ITERATORS | frozenset({
     "bf", "bitfield", "cf", "cms", "from_url", "ft", "json", "lock", "monitor", "pipeline", "pubsub",
     "register_script", "set_response_callback", "tdigest", "topk", "ts", "vset",
 })  # fmt: skip
-"""Those that are not awaited."""
+"""Commands that are not awaited."""
 
 AWAITED = {
     "cache": frozenset({
@@ -166,7 +166,7 @@ _STEPS = {
 
 
 def chain_of(node: ast.AST) -> Chain:
-    """Return the chain of *node*; empty where it does not start with a name."""
+    """Return the chain of *node*; empty if it does not start with a name."""
     if isinstance(node, ast.Name):
         return (node.id,)
     if isinstance(node, ast.Await):
@@ -183,7 +183,7 @@ def chain_of(node: ast.AST) -> Chain:
 
 
 def next_kind(kind: str, step: str) -> str:
-    """Return the kind of *step* on an object of *kind*; empty where it is not known."""
+    """Return the kind of *step* on an object of *kind*; empty if unknown."""
     kind = kind.removeprefix("awaited giving ")
     found = _STEPS.get((kind, step))
     if found is not None:

@@ -18,9 +18,9 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name; return the exit status.
+    """Run the command in *arguments*; return the exit status.
 
-    0 done; 1 it failed, with the reason on stderr; 2 the command line makes no sense.
+    0: success; 1: failure, with the reason on stderr; 2: invalid command line; 130: interrupted.
 
     Args:
         arguments: Without the program's name; None for `sys.argv`.
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `torngas-aio routes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as exc:  # the project's own code runs in most commands
+    except Exception as exc:  # most commands run the project's code
         if not place_of(exc):
             raise
         sys.stderr.write(report(exc))
@@ -70,25 +70,25 @@ def _run(words: list[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes the names of options in full only, and refuses in one line that tells the nearest of what is known."""
+    """A parser without option abbreviations, whose one-line errors suggest the most similar name."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2; without the usage, which `--help` tells."""
+        """Exit with status 2, without printing the usage."""
         sentence = message if message.endswith((".", "?")) else f"{message}."
         self.exit(2, f"{self.prog}: {sentence} `{self.prog} --help` tells what it takes.\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = list(action.choices)
-            told = f"{value!r} is not one of {', '.join(known)}.{_meant(value, known)}"
-            raise argparse.ArgumentError(action, told)
+            message = f"{value!r} is not one of {', '.join(known)}.{_meant(value, known)}"
+            raise argparse.ArgumentError(action, message)
 
 
 def _refuse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, word: str) -> NoReturn:
-    """End with status 2 for a word that the command does not take, naming the option that was perhaps meant."""
+    """Exit with status 2 for an unknown word, suggesting the most similar option."""
     near = _meant(word.partition("=")[0], options_of(parser, namespace))
     parser.error(f"{word!r} is not an option.{near}")
 
@@ -119,7 +119,7 @@ def _summary(name: str) -> str:
 
 
 def _use_current_directory() -> None:
-    """The project is where the command is called: its modules come first."""
+    """Put the current directory, which is the project's, first on `sys.path`."""
     here = os.getcwd()  # noqa: PTH109  as `python -m` writes it
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -31,17 +31,17 @@ _T = TypeVar("_T")
 
 
 def add_settings_option(parser: argparse.ArgumentParser) -> None:
-    """Let the command take `--settings`."""
+    """Add the option `--settings` to *parser*."""
     parser.add_argument(
         "--settings", metavar="MODULE", help=f"settings module, such as settings.setting (else ${ENVIRONMENT_NAME})"
     )
 
 
 def load_project(module: str | None = None) -> Application:
-    """Return the project's application, built as the server builds it.
+    """Return the project's application, built as by the server.
 
     Raises:
-        ConfigError: Every fault of settings, URLs, middlewares and modules, together.
+        ConfigError: All faults of settings, URLs, middlewares and modules.
     """
     application = load_server(module).application
     assert application is not None
@@ -49,7 +49,7 @@ def load_project(module: str | None = None) -> Application:
 
 
 def load_jobs(module: str | None = None) -> Application:
-    """Return the project's application, once the jobs of its apps are declared: their modules `jobs` are imported.
+    """Import the modules `jobs` of the project's apps, which declare its jobs; return the project's application.
 
     Raises:
         ConfigError: As `load_project`; or the extra `jobs` is not installed.
@@ -64,7 +64,7 @@ def load_jobs(module: str | None = None) -> Application:
 
 
 def load_server(module: str | None = None) -> Server:
-    """Return a server with the project's application, which listens nowhere; raises as `load_project`."""
+    """Return a server with the project's application, without sockets; raises the same as `load_project`."""
     choose_settings(module)
     server = Server(Path.cwd())
     server.load_project()
@@ -72,7 +72,7 @@ def load_server(module: str | None = None) -> Server:
 
 
 def run_alone(work: Coroutine[object, None, _T]) -> _T:
-    """Return what *work*, which needs no application, gives; what it has opened is closed after it."""
+    """Run *work*, which needs no application, and return its result; close the resources that it has opened."""
 
     async def closed() -> _T:
         try:
@@ -85,7 +85,7 @@ def run_alone(work: Coroutine[object, None, _T]) -> _T:
 
 
 def run_async(application: Application, function: Callable[[], Awaitable[_T]]) -> _T:
-    """Return what `await function()` gives, with *application* opened before and closed after."""
+    """Return the result of `await function()`; open *application* before and close it after."""
 
     async def opened() -> _T:
         await application.startup()
@@ -100,7 +100,7 @@ def run_async(application: Application, function: Callable[[], Awaitable[_T]]) -
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return *rows* under *header*, each column as wide as its widest cell; the last one as long as it is."""
+    """Return *rows* under *header* as text, with all columns but the last padded to their widest cell."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
     return "\n".join(

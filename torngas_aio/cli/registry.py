@@ -6,7 +6,7 @@
     [project.entry-points."torngas_aio.commands"]       in a package's
     greet = "mypackage.commands:Greet"
 
-Nothing of a command is imported before it is asked for.
+A command is imported only when it is used, or for its help.
 """
 
 import argparse
@@ -41,7 +41,7 @@ BUILT_IN = {
     "port": "torngas_aio.cli.port.command.Port",
     "migrate": "torngas_aio.cli.port.command.Migrate",
 }
-"""Name of a command and its class, which is made without arguments."""
+"""Name of a command: its class, which is created without arguments."""
 
 
 @runtime_checkable
@@ -55,13 +55,13 @@ class Command(Protocol):
     help: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare what the command takes."""
+        """Declare the command's arguments."""
 
     def run(self, arguments: argparse.Namespace) -> int | None:
-        """Do it; return the exit status, None for 0.
+        """Run the command; return the exit status, None for 0.
 
-        A `torngas_aio.exception.BaseError` is shown without its traceback and ends with status 1. Coroutines are the
-        command's own to run; `torngas_aio.cli.project.run_async` does it with the application opened and closed.
+        A `torngas_aio.exception.BaseError` is shown without traceback, with status 1. The method is synchronous; to
+        run coroutines with the application open, use `torngas_aio.cli.project.run_async`.
         """
 
 
@@ -76,7 +76,7 @@ def _of_project() -> dict[str, str]:
 
 
 def command_names() -> list[str]:
-    """Return the names of all commands: the built-in ones, then those of the project and of other packages."""
+    """Return the names of all commands: built-in ones, then those of the project and of other packages."""
     return [*BUILT_IN, *sorted({*_of_project(), *_installed()} - set(BUILT_IN))]
 
 
@@ -84,7 +84,7 @@ def load_command(name: str) -> Command:
     """Return the command *name*.
 
     Raises:
-        ConfigError: What is named is no command.
+        ConfigError: The object at its path is not a command.
     """
     path = BUILT_IN.get(name) or _of_project().get(name)
     made = import_object(path) if path else _installed()[name].load()

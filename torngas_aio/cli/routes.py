@@ -111,7 +111,7 @@ class OpenAPI:
         parser.add_argument("--output", "-o", metavar="FILE", type=Path, help="write to FILE in place of stdout")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Write it."""
+        """Write the document."""
         application = load_project(arguments.settings)
         from torngas_aio.api.openapi import make_document  # msgspec is an extra
 

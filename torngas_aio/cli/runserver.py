@@ -1,8 +1,8 @@
-"""Servers and scripts in the project.
+"""Commands for servers and scripts of the project.
 
-runserver   its runserver.py, or what that would do
-run         a script
-ps          this user's servers that have worker processes, and what each worker does
+runserver   runs the project's runserver.py, or an equivalent server
+run         runs a script
+ps          lists this user's servers with worker processes, and the state of each worker
 """
 
 import argparse
@@ -31,10 +31,10 @@ class RunServer:
     """Serve the project, with the options of its runserver.py, which is run where there is one."""
 
     help = "serve the project; --help lists the server's options"
-    takes_rest = True  # the options are Tornado's, and the project's own
+    takes_rest = True  # options are parsed by Tornado, since the project may define its own
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Nothing: every word after the command is the server's."""
+        """Do nothing: all words after the command are passed to the server."""
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Serve until SIGTERM or SIGINT."""
@@ -63,7 +63,7 @@ class Run:
         parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the script's own, options too")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Run it; its `sys.exit` counts.
+        """Run the script; `sys.exit` in it sets the status.
 
         Raises:
             ArgumentError: There is no such script.
@@ -84,8 +84,8 @@ class Ps:
         parser.add_argument("--json", action="store_true", help="all that is known, seconds and bytes")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print what the servers say."""
-        from torngas_aio.http.status_socket import ask_all  # no unix sockets on Windows
+        """Print the servers' status."""
+        from torngas_aio.http.status_socket import ask_all  # Unix sockets, which Windows lacks
 
         found = list(ask_all())
         if arguments.json:
@@ -107,7 +107,7 @@ def _shown(server: JsonObject) -> str:
         for worker in server["workers"]
     ]  # fmt: skip
     title = f"process {server['pid']}, {_age(server['age'])}, in {server['folder']}: {' '.join(server['command'])}"
-    renewal = server.get("renewal", {})  # older servers do not tell
+    renewal = server.get("renewal", {})  # missing from older servers
     if "at" in renewal:
         moment = time.strftime(MOMENT, time.localtime(renewal["at"]))
         title += f"\nlast renewal: {renewal['state']}, {moment}"

@@ -1,4 +1,4 @@
-"""`torngas-aio shell`: a prompt in the project, where `await` works."""
+"""`torngas-aio shell`: a Python prompt with the project loaded and top-level `await`."""
 
 import argparse
 import ast
@@ -41,7 +41,7 @@ class Shell:
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Read, run, print, until the end of input."""
+        """Run the prompt until the end of input, or the code of `--command`."""
         application = load_project(arguments.settings)
         names = {"application": application, "settings": settings}
         names["cache"] = import_object("torngas_aio.cache.cache")
@@ -67,12 +67,12 @@ class Shell:
 
 
 class Console(code.InteractiveConsole):
-    """A prompt whose lines may await.
+    """A prompt with top-level `await`.
 
     Args:
-        names: What is defined at the prompt.
+        names: Names defined at the prompt.
         wait: Runs a coroutine to its end and returns its result.
-        context: What everything else runs in; None: the caller's.
+        context: The context for synchronous code; None: a copy of the caller's.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Console(code.InteractiveConsole):
         self.compile.compiler.flags |= ALLOW_AWAIT
 
     def execute(self, source: str) -> bool:
-        """Run *source*, several lines of it; return whether it raised nothing."""
+        """Run *source*, one or more lines; return False if it raised."""
         self._failed = False
         try:
             compiled = compile(source, "<command>", "exec", flags=ALLOW_AWAIT)
@@ -96,14 +96,14 @@ class Console(code.InteractiveConsole):
         return not self._failed
 
     def runcode(self, code: types.CodeType) -> None:
-        """Run one compiled statement, awaiting it where it is a coroutine's."""
+        """Run one compiled statement; await it if its result is a coroutine."""
         try:
             result = self._context.run(types.FunctionType(code, self.locals))
             if inspect.iscoroutine(result):
                 self._wait(result)
         except SystemExit:
             raise
-        except BaseException:  # noqa: BLE001  a boundary: what was typed may raise anything, Ctrl-C included
+        except BaseException:  # noqa: BLE001  a boundary: the code may raise anything, including KeyboardInterrupt
             self._failed = True
             self.showtraceback()
         sys.stdout.flush()

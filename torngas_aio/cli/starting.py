@@ -61,8 +61,8 @@ class StartProject:
         """Copy the project's templates.
 
         Raises:
-            ArgumentError: The name cannot be one of a package.
-            ConfigError: What is to be made exists already.
+            ArgumentError: The name is not valid for a package.
+            ConfigError: The directory exists and is not empty.
         """
         name = arguments.name
         if not name.replace("-", "_").isidentifier():
@@ -95,8 +95,8 @@ class StartApp:
         """Copy the application's templates.
 
         Raises:
-            ArgumentError: The name cannot be one of a package.
-            ConfigError: What is to be made exists already.
+            ArgumentError: The name is not valid for a package.
+            ConfigError: A module of that name exists already.
         """
         name = arguments.name
         if not name.isidentifier() or keyword.iskeyword(name):
@@ -114,7 +114,7 @@ class StartApp:
 
 
 def _copy_auth(name: str) -> None:
-    """Write the application, its pages and its migration, and name its commands in pyproject.toml."""
+    """Write the application, its pages and its migration, and register its commands in pyproject.toml."""
     pages, pyproject = Path("templates", name), Path("pyproject.toml")
     if pages.exists():
         raise ConfigError(f"{pages}: exists already. Choose another name.", code="TGA803")
@@ -134,10 +134,10 @@ def _copy_auth(name: str) -> None:
 
 
 def _newest_migration(folder: Path) -> str | None:
-    """Return the version that no other one in *folder* comes after; None where there is none.
+    """Return the newest migration in *folder*, which no other one follows; None if there are no migrations.
 
     Raises:
-        ConfigError: There are several: the lines of versions are to be merged first.
+        ConfigError: There are several: the branches must be merged first.
     """
     found: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
     for path in folder.glob("*.py"):
@@ -150,10 +150,10 @@ def _newest_migration(folder: Path) -> str | None:
 
 
 def copy_templates(kind: str, target: Path, words: Mapping[str, str]) -> None:
-    """Copy the tree *kind* of the templates to *target*, with *words* put in.
+    """Copy the template folder *kind* to *target* and replace *words* in names and texts.
 
     Args:
-        words: Without the underscores around them.
+        words: Replacements, by name without the double underscores.
 
     Raises:
         ConfigError: The files cannot be written.
