@@ -28,7 +28,7 @@ _LONGEST_PAUSE = 8  # as a multiple of the first pause
 
 
 def outage_key(error: BaseException) -> Hashable | None:
-    """Return a key that identifies the outage behind *error*; None if *error* is no sign of an outage."""
+    """Return a key that identifies the outage behind *error*; None if there is none."""
     # A message begins with the name of the service; the rest may contain seconds, which vary.
     is_outage = isinstance(error, Unavailable | PoolExhausted)
     return (type(error), str(error).partition(": ")[0]) if is_outage else None

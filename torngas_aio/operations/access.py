@@ -32,7 +32,7 @@ def may_see_details(request: HTTPServerRequest) -> bool:
 
 
 def is_own_page(request: HTTPServerRequest) -> bool:
-    """Return whether *request* comes from a program or browser of this machine, and from no other site's page."""
+    """Return whether *request* comes from this machine, and not from a page of another site."""
     return not _is_forwarded(request) and _is_local(request)
 
 

@@ -14,7 +14,7 @@ ATTEMPTS_A_MINUTE = 10
 
 
 class Page(LoginMixIn, WebHandler):
-    """What all pages have in common."""
+    """A base class for all pages."""
 
     def set_default_headers(self) -> None:
         self.set_header("Cache-Control", "no-store")
