@@ -13,7 +13,7 @@ from torngas_aio.cache.circuit_breaker import (
     LONGEST_PAUSE,
     PROBE_SECONDS,
     CircuitBreaker,
-    patience_of,
+    suspect_timeout_of,
 )
 
 request_id = contextvars.ContextVar("request_id", default="none")
@@ -167,6 +167,6 @@ async def test_closing_ends_an_examination() -> None:
     assert not store.breaker._examining.is_running
 
 
-@pytest.mark.parametrize(("deadline", "patience"), [(0.1, 0.4), (2.0, 0.4), (5.0, 1.0)])
-def test_patience_grows_with_long_deadlines(deadline: float, patience: float) -> None:
-    assert patience_of(deadline) == patience
+@pytest.mark.parametrize(("deadline", "suspect_timeout"), [(0.1, 0.4), (2.0, 0.4), (5.0, 1.0)])
+def test_the_suspect_timeout_grows_with_long_deadlines(deadline: float, suspect_timeout: float) -> None:
+    assert suspect_timeout_of(deadline) == suspect_timeout

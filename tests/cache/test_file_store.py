@@ -280,7 +280,7 @@ async def test_processes_count_and_swap_without_loss(cache: FileBasedCache) -> N
     assert await cache.raw_get(":1:names") == b"." * 180
 
 
-def test_a_lock_without_patience_is_tried_once(tmp_path: Path) -> None:
+def test_a_lock_without_a_timeout_is_tried_once(tmp_path: Path) -> None:
     folder = FileStore(tmp_path, time.time, 0)
     with folder._locked("a"), pytest.raises(FileStoreBusy):
         folder.put("a", b"x", 1)

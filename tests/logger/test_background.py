@@ -98,7 +98,7 @@ def test_the_loop_waits_a_little_for_room_and_no_longer_than_its_share_of_a_seco
 
     sink.gate.clear()
     writer = BackgroundWriter(sink, name="test", max_bytes=8)
-    monkeypatch.setattr(background, "_next_timeout", background._LoopPatience())
+    monkeypatch.setattr(background, "_wait_budget", background._WaitBudget())
     monkeypatch.setattr(time, "monotonic", monotonic)
     monkeypatch.setattr(threading.Condition, "wait_for", wait_for)
     asyncio.run(fill_from_loop(writer, 1 + 40))

@@ -4,7 +4,7 @@
                                       ▲        │
                                       └ pause ─┘ 0.1 s, doubling to the longest; a probe takes PROBE_SECONDS at most
 
-    a call has waited *patience* seconds ──► suspect(): probe on another connection ──► no answer for as long: down
+    a call waits longer than *suspect_timeout* ──► suspect(): probe on another connection ──► no answer as long: down
 
 A server behind a broken network sends nothing, not even an error: `suspect` detects that within a second, also when
 the calls' deadline is longer. Callers never wait for a probe.
@@ -17,7 +17,7 @@ from functools import partial
 
 from torngas_aio._concurrency import BackgroundTask
 
-__all__ = ["DOUBTFUL_SECONDS", "FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_SECONDS", "CircuitBreaker", "patience_of"]
+__all__ = ["DOUBTFUL_SECONDS", "FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_SECONDS", "CircuitBreaker", "suspect_timeout_of"]
 
 logger = logging.getLogger("torngas_aio.cache")
 
@@ -37,7 +37,7 @@ _GRACE_SECONDS = 0.01
 """Grace period for a server that seems silent: time to read replies that arrived while the loop was blocked."""
 
 
-def patience_of(deadline: float) -> float:
+def suspect_timeout_of(deadline: float) -> float:
     """Return the seconds a call may wait before its server is suspected: 0.4, or a fifth of a deadline above 2 s."""
     return max(PROBE_SECONDS, deadline / 5)
 
@@ -77,18 +77,20 @@ class CircuitBreaker:
             self.is_open, self.reason = False, ""
             logger.warning("%s is back.", self._name)
 
-    def suspect(self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float) -> None:
-        """Find out whether the server is silent, because a call has waited *patience* seconds for its reply.
+    def suspect(
+        self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], suspect_timeout: float
+    ) -> None:
+        """Find out whether the server is silent, because a call has waited *suspect_timeout* seconds for its reply.
 
         Args:
             examine: Returns when the server has answered on a connection other than the call's.
-            silent: Called with the reason if *examine* gets no answer within *patience* seconds either; it marks the
-                server as down if the call is still waiting.
+            silent: Called with the reason if *examine* gets no answer within *suspect_timeout* seconds either; it marks
+                the server as down if the call is still waiting.
         """
         if self.is_open:
             silent(self.reason)
         else:
-            self._examining.start(partial(self._examine, examine, silent, patience))
+            self._examining.start(partial(self._examine, examine, silent, suspect_timeout))
 
     async def aclose(self) -> None:
         """Cancel the tasks. Calling it twice is harmless."""
@@ -96,16 +98,16 @@ class CircuitBreaker:
         await self._examining.aclose()
 
     async def _examine(
-        self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float
+        self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], suspect_timeout: float
     ) -> None:
-        limit = asyncio.timeout(patience)
+        limit = asyncio.timeout(suspect_timeout)
         try:
             async with limit:
                 await examine()
         except Exception as exc:  # noqa: BLE001  a refusal is an answer
             if limit.expired():
                 await asyncio.sleep(_GRACE_SECONDS)
-                silent(f"no answer within {2 * patience:g} s")
+                silent(f"no answer within {2 * suspect_timeout:g} s")
             else:
                 logger.debug("%s is slow and refuses a second connection: %s", self._name, exc)
 

@@ -69,13 +69,13 @@ class FileStore:
     Args:
         path: The folder; created if missing, accessible to its owner only.
         clock: Returns seconds since the epoch, comparable across processes.
-        patience: Seconds to wait for a lock that another process holds.
+        lock_timeout: Seconds to wait for a lock that another process holds.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], float], patience: float) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], float], lock_timeout: float) -> None:
         self.path = Path(path)
         self.clock = clock
-        self._patience = patience
+        self._lock_timeout = lock_timeout
 
     def find(self, key: str) -> Record | None:
         """Return the unexpired record of *key*, or None; a torn or foreign file counts as absent."""
@@ -184,16 +184,16 @@ class FileStore:
 
     @contextlib.contextmanager
     def _locked(self, key: str) -> Generator[Path]:
-        with self._holding(self._stripe(self._place(key)), self._patience) as draft:
+        with self._holding(self._stripe(self._place(key)), self._lock_timeout) as draft:
             yield draft
 
     @contextlib.contextmanager
-    def _holding(self, stripe: int, patience: float) -> Generator[Path]:
+    def _holding(self, stripe: int, lock_timeout: float) -> Generator[Path]:
         """Hold a lock; yield the path at which its holder may write a draft."""
         draft = self._draft(stripe)
         file = _open_lock(draft.with_suffix(""))
         try:
-            _take(file, patience)
+            _take(file, lock_timeout)
             draft.unlink(missing_ok=True)
             yield draft
         finally:
@@ -306,13 +306,13 @@ def _make_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _take(file: int, patience: float) -> None:
-    pause, deadline = 0.0005, time.monotonic() + patience
+def _take(file: int, lock_timeout: float) -> None:
+    pause, deadline = 0.0005, time.monotonic() + lock_timeout
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise FileStoreBusy(f"a lock was held by another process for {patience} s") from None
+                raise FileStoreBusy(f"a lock was held by another process for {lock_timeout} s") from None
         time.sleep(pause)  # in a worker thread; flock has no timeout
         pause = min(pause * 2, _LONGEST_PAUSE)

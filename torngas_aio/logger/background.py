@@ -173,8 +173,8 @@ class BackgroundWriter:
         if not _runs_loop():
             return self._written.wait_for(fits)
         started = time.monotonic()
-        found = self._written.wait_for(fits, _next_timeout.left(started))
-        _next_timeout.spent += time.monotonic() - started
+        found = self._written.wait_for(fits, _wait_budget.left(started))
+        _wait_budget.spent += time.monotonic() - started
         return found
 
     def _wake(self, *, is_urgent: bool = True) -> None:
@@ -272,7 +272,7 @@ def _to_stderr(text: str) -> None:
             sys.stderr.flush()
 
 
-class _LoopPatience:
+class _WaitBudget:
     """The time budget of event loops for waiting on full buffers, shared by all writers of the process."""
 
     spent = 0.0
@@ -297,7 +297,7 @@ def _reset_in_child() -> None:
         writer.reset()
 
 
-_next_timeout = _LoopPatience()
+_wait_budget = _WaitBudget()
 _writers: "weakref.WeakSet[BackgroundWriter]" = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_in_child)

@@ -17,7 +17,7 @@ from typing import TypeVar
 from aiomcache import ClientException
 
 from torngas_aio._concurrency import Places
-from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, patience_of
+from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, suspect_timeout_of
 from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
 from torngas_aio.cache.memcached.location import DEFAULT_IDLE_SECONDS
 
@@ -58,7 +58,7 @@ class MemcachedPool:
         self.name = name
         self._address = address
         self._seconds = seconds
-        self._patience = min(patience_of(seconds), seconds)
+        self._suspect_timeout = min(suspect_timeout_of(seconds), seconds)
         self._breaker = CircuitBreaker(f"memcached at {name}", self._probe, longest_pause)
         self._places = Places(size)
         self._idle: list[MemcachedLink] = []  # a stack: the most recently used link is last and is reused first
@@ -158,7 +158,7 @@ class MemcachedPool:
     async def _answers(self, link: MemcachedLink) -> bool:
         """Return whether the server answers on a connection that was idle for long; if not, close it."""
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._suspect_timeout):
                 await link.version()
         except (ClientException, OSError, EOFError, TimeoutError):
             link.abort()
@@ -170,7 +170,7 @@ class MemcachedPool:
 
     async def _open(self, deadline: float) -> MemcachedLink:
         """Return a new connection; the timeout equals the time after which a silent open one is given up."""
-        seconds = 2 * self._patience
+        seconds = 2 * self._suspect_timeout
         try:
             async with asyncio.timeout_at(min(deadline, self._loop.time() + seconds)):
                 return await MemcachedLink.open(self._address)
@@ -180,7 +180,7 @@ class MemcachedPool:
     def _watch(self, link: MemcachedLink, deadline: float) -> None:
         # PERF: asyncio.timeout() per call costs about 8 us; this, one comparison.
         self._in_use[link] = deadline
-        suspect_at = deadline - self._seconds + self._patience
+        suspect_at = deadline - self._seconds + self._suspect_timeout
         if self._timer is None or suspect_at < self._timer_at:
             self._set_timer(suspect_at)
 
@@ -189,7 +189,7 @@ class MemcachedPool:
         self._timer = None
         now = self._loop.time()
         if any(self._has_waited(link, now) for link in self._in_use):
-            self._breaker.suspect(self._examine, self._on_silence, self._patience)
+            self._breaker.suspect(self._examine, self._on_silence, self._suspect_timeout)
         for link, deadline in self._in_use.items():
             if link.is_overdue and now >= deadline:
                 link.is_late = True
@@ -199,12 +199,12 @@ class MemcachedPool:
         waiting = [deadline for link, deadline in self._in_use.items() if not link.is_late]
         if waiting:
             first = min(waiting)
-            suspect_at = max(first - self._seconds + self._patience, now + self._patience)
+            suspect_at = max(first - self._seconds + self._suspect_timeout, now + self._suspect_timeout)
             self._set_timer(min(max(first, now + GRACE_SECONDS), suspect_at))
 
     def _has_waited(self, link: MemcachedLink, now: float) -> bool:
         """Return whether the call on *link* has waited long enough to suspect the server."""
-        return self._in_use[link] - self._seconds + self._patience <= now
+        return self._in_use[link] - self._seconds + self._suspect_timeout <= now
 
     async def _examine(self) -> None:
         """Open a second connection to check whether the server answers at all."""

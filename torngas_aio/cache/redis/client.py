@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 from redis.asyncio import Redis, RedisCluster
 
 from torngas_aio._cleanup import close_with_loop, forget
-from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE, patience_of
+from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE, suspect_timeout_of
 from torngas_aio.cache.redis.cluster import ClusterLink
 from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
 from torngas_aio.cache.redis.location import read_location
@@ -161,7 +161,7 @@ class RedisClient:
         name = self.where.name if node is None else f"{node[0]}:{node[1]}"
         deadline = self.where.deadline
         # Detect a silent server as fast as on an open connection; with sentinels, allow time for a failover.
-        connecting = deadline if self.where.kind == "sentinel" else min(deadline, 2 * patience_of(deadline))
+        connecting = deadline if self.where.kind == "sentinel" else min(deadline, 2 * suspect_timeout_of(deadline))
         interval = self.where.ping_interval
         return RedisLink(make, deadline, self._longest_pause, name, ping_interval=interval, connect_seconds=connecting)
 

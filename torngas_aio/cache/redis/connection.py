@@ -94,8 +94,8 @@ class RedisWire(asyncio.Protocol):
         seconds: Deadline for the replies to one `send`, in seconds; after it the connection is closed.
         on_lost: Called once when the connection has ended, with the wire and the reason, after all slots got it.
         on_writable: Called when the transport accepts bytes again, after `is_congested` was true.
-        on_silence: Called every *patience* seconds while the oldest command has waited longer than that.
-        patience: Seconds that a command may wait before the server is suspected.
+        on_silence: Called every *suspect_timeout* seconds while the oldest command has waited longer than that.
+        suspect_timeout: Seconds that a command may wait before the server is suspected.
 
     Attributes:
         is_congested: The transport's buffer is above its high-water mark; hold back further commands.
@@ -108,7 +108,7 @@ class RedisWire(asyncio.Protocol):
         on_writable: Callable[[], None],
         *,
         on_silence: Callable[[], None],
-        patience: float,
+        suspect_timeout: float,
     ) -> None:
         self.is_congested = False
         self._loop = asyncio.get_running_loop()
@@ -116,7 +116,7 @@ class RedisWire(asyncio.Protocol):
         self._on_lost = on_lost
         self._on_writable = on_writable
         self._on_silence = on_silence
-        self._patience = min(patience, seconds)
+        self._suspect_timeout = min(suspect_timeout, seconds)
         self._in_flight: deque[tuple[Slot, float]] = deque()
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=NOTHING)
         self._overdue: tuple[Slot, float] | None = None
@@ -135,7 +135,7 @@ class RedisWire(asyncio.Protocol):
         on_writable: Callable[[], None],
         *,
         on_silence: Callable[[], None],
-        patience: float,
+        suspect_timeout: float,
     ) -> Self:
         """Take over the transport of a connection that redis-py has opened and authenticated.
 
@@ -143,7 +143,7 @@ class RedisWire(asyncio.Protocol):
             ConnectionError: It is already closed, or holds unsolicited bytes.
         """
         reader, writer = take_streams(connection)
-        wire = cls(seconds, on_lost, on_writable, on_silence=on_silence, patience=patience)
+        wire = cls(seconds, on_lost, on_writable, on_silence=on_silence, suspect_timeout=suspect_timeout)
         transport = cast(asyncio.Transport, writer.transport)
         transport.set_protocol(wire)
         wire._transport = transport
@@ -179,7 +179,7 @@ class RedisWire(asyncio.Protocol):
         deadline = now + self._seconds
         self._sent_at = now
         if self._timer is None:
-            self._timer = self._loop.call_at(now + self._patience, self._check, context=self._context)
+            self._timer = self._loop.call_at(now + self._suspect_timeout, self._check, context=self._context)
         self._in_flight.extend([(slot, deadline) for _, slot in commands])
         write_parts(transport, [packed for packed, _ in commands])
 
@@ -243,10 +243,10 @@ class RedisWire(asyncio.Protocol):
         late = self._loop.time() - oldest[1]
         if late < 0:
             self._overdue = None
-            rest = self._patience - self.waited
+            rest = self._suspect_timeout - self.waited
             if rest <= 0:
                 self._on_silence()
-                rest = self._patience
+                rest = self._suspect_timeout
             self._timer = self._loop.call_later(min(rest, -late), self._check, context=self._context)
         elif oldest is self._overdue or (self._overdue is not None and late > self._seconds):
             self.close(WireLost(f"no answer within {self._seconds:g} s", was_late=True))

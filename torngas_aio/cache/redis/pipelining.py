@@ -19,7 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 
 from torngas_aio._concurrency import BackgroundTask
-from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, patience_of
+from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, suspect_timeout_of
 from torngas_aio.cache.redis.connection import RedisWire, Replies, Slot, WireLost, pack
 
 __all__ = ["RedisLink"]
@@ -57,7 +57,7 @@ class RedisLink:
         self._make = make
         self._seconds = seconds
         self._connect_seconds = seconds if connect_seconds is None else connect_seconds
-        self._patience = patience_of(seconds)
+        self._suspect_timeout = suspect_timeout_of(seconds)
         self._breaker = CircuitBreaker(f"Redis at {name}", self._reopen, longest_pause)
         self._loop = asyncio.get_running_loop()
         self._wire: RedisWire | None = None
@@ -157,7 +157,7 @@ class RedisLink:
     async def _doubt(self, wire: RedisWire) -> None:
         """Check a connection that was idle for long with a PING; close it if there is no reply."""
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._suspect_timeout):
                 await self._try(wire)
         except (OSError, TimeoutError):
             pass  # `_try` has closed it; the queue is sent on another connection
@@ -212,7 +212,7 @@ class RedisLink:
                     self._lost,
                     self._flush,
                     on_silence=self._suspect,
-                    patience=self._patience,
+                    suspect_timeout=self._suspect_timeout,
                 )
             except BaseException:
                 await connection.disconnect(nowait=True)
@@ -234,7 +234,7 @@ class RedisLink:
             raise ConnectionError(str(reply))
 
     def _suspect(self) -> None:
-        self._breaker.suspect(self._examine, self._on_silence, self._patience)
+        self._breaker.suspect(self._examine, self._on_silence, self._suspect_timeout)
 
     async def _examine(self) -> None:
         """Open a second connection to check whether the server answers at all."""
@@ -242,7 +242,7 @@ class RedisLink:
         wire.close(WireLost("the test connection is no longer needed"))
 
     def _on_silence(self, reason: str) -> None:
-        if self._wire is not None and self._wire.waited > self._patience:
+        if self._wire is not None and self._wire.waited > self._suspect_timeout:
             self._wire.close(WireLost(reason, was_late=True))
 
     def _lost(self, wire: RedisWire, lost: WireLost) -> None:
