@@ -139,7 +139,7 @@ class Application(HostApplication):
         await close_all()
 
     def close_sockets(self, reason: str = "The server is going away.", code: int = GOING_AWAY) -> None:
-        """Begin to close every open WebSocket; one that is still in its handshake is closed before `open`.
+        """Begin to close every open WebSocket; those whose handshake comes later are closed before `open`.
 
         Args:
             code: The close code: 1001, or 1012 if another process replaces this one.

@@ -22,7 +22,7 @@ _PARTIAL = 206
 
 
 class GZipContentEncoding(_TornadoGZip):
-    """Compresses a response's body with gzip if the client accepts it and the body is large enough."""
+    """A transform that compresses a response's body with gzip if the client accepts it and the body is large enough."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         self._gzipping = _accepts_gzip(request.headers.get("Accept-Encoding", ""))

@@ -15,7 +15,7 @@ _NOT_PAGES = (ApiHandler, EventStreamHandler, WebSocketHandler)
 
 
 class ErrorHandler(WebHandler):
-    """Responds to every method with one error status.
+    """A handler that responds to every method with one error status.
 
     The response is problem details if the routes with the same first segment (all routes, if there are none) belong
     to an API: to `ApiHandler`s, event streams and sockets. Otherwise the client's `Accept` decides.

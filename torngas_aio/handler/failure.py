@@ -97,8 +97,9 @@ async def _error_answer(handler: ResponseHandler, status: int, exc_info: ErrorIn
 def _may_show_debug(request: Request) -> bool:
     """Return whether the debug page may be shown: to this machine by a local name, or for a host in ALLOWED_HOSTS.
 
-    Without the first rule, other machines could reach a server that listens on all addresses. Without the second, a web
-    page could reach this one under a name that its owner resolves to this machine (DNS rebinding).
+    The client must be this machine, because other machines can reach a server that listens on all addresses. The name
+    must be a local one, because a web page can reach this machine under any name that its owner points at it (DNS
+    rebinding).
     """
     host = parse_host(request.host or "")
     if host is None:

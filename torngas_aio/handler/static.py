@@ -37,7 +37,7 @@ _USUAL_FIELD = 100  # characters of an Accept-Encoding whose parsed value is cac
 class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # Tornado's return futures
     WebHandler, _TornadoStaticFileHandler
 ):
-    """Serves files of one directory: ranges, `If-None-Match`, `If-Modified-Since`, never outside its root.
+    """A handler for the files of one directory: ranges, `If-None-Match`, `If-Modified-Since`, never outside its root.
 
     Accepts Tornado's route keywords: `path`, `default_filename`, `allowed_symlink_directory`. A file `x.br`, `x.zst`
     or `x.gz` beside `x`, at least as new, is served to clients that accept its coding. A class that overrides how a

@@ -276,20 +276,20 @@ class BaseHandler(ResponseHandler):
     # ---------------------------------------------------------------- steps of a request, to be overridden
 
     def prepare(self) -> Any:
-        """Called after the request hooks, before `on_prepare`; plain or `async def`."""
+        """Run after the request hooks, before `on_prepare`; plain or `async def`."""
         result = super().prepare()
         return COMPLETED if result is None else result
 
     def on_prepare(self) -> Any:
-        """Called after the request hooks and `prepare()`, before the method; plain or `async def`."""
+        """Run after the request hooks and `prepare()`, before the method; plain or `async def`."""
         return COMPLETED
 
     def complete_finish(self) -> Any:
-        """Called after the response was sent and `on_finish()`; plain or `async def`."""
+        """Run after the response was sent and `on_finish()`; plain or `async def`."""
         return COMPLETED
 
     def on_connection_close(self) -> None:
-        """Called when the client leaves before the response is finished; override it to clean up."""
+        """Run when the client leaves before the response is finished; override it to clean up."""
 
     @property
     def current_user(self) -> Any:
@@ -400,7 +400,7 @@ class BaseHandler(ResponseHandler):
         return seconds
 
     def _on_close(self) -> None:
-        """Called by the server if the client leaves before the response is finished."""
+        """Handle a client that leaves before the response is finished; called by the server."""
         try:
             self.on_connection_close()
         except BaseException as exc:  # a boundary: called from the server

@@ -4,7 +4,7 @@
 
 A request hook that finishes the response refuses the socket. Each call of `open`, `on_message` and `on_close` has its
 own scope, with its own database sessions, see `_in_message`. Errors in `open` and `on_message` go to the exception
-hooks. When the application stops, it closes its sockets with 1001, including those that are still in the handshake.
+hooks. When the application stops, it closes its sockets with 1001, also those whose handshake comes later.
 """
 
 # pyright: reportPrivateUsage=false
@@ -146,7 +146,7 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
         return True
 
     def on_close(self) -> Awaitable[None] | None:  # type: ignore[override]  # plain in Tornado
-        """Called once after the socket has closed, with `close_code` and `close_reason` set; plain or `async def`."""
+        """Run once after the socket has closed, with `close_code` and `close_reason` set; plain or `async def`."""
         return None
 
     def on_connection_close(self) -> None:
@@ -336,7 +336,7 @@ async def _end_message(
 
 
 def _refuse_once_open(name: str) -> Callable[..., object]:
-    """Return the method *name* of `WebHandler`, raising once the socket is open, even where Tornado allows it."""
+    """Return the method *name* of `WebHandler`, made to raise once the socket is open, as in Tornado."""
     method = getattr(WebHandler, name)
 
     @functools.wraps(method)

@@ -31,7 +31,7 @@ _LOST = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EH
 
 
 class Acceptor:
-    """Accepts the connections of one listening socket.
+    """The acceptor of connections on one listening socket.
 
     Attributes:
         socket: The listening socket.

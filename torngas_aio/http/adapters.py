@@ -49,7 +49,7 @@ def adapter_for(application: Any) -> Adapter:
 
 
 class DirectAdapter:
-    """Passes a request to the application as soon as its head has been parsed."""
+    """The adapter that passes a request to the application as soon as its head has been parsed."""
 
     __slots__ = ("serve",)
 
@@ -61,7 +61,7 @@ class DirectAdapter:
 
 
 class DelegateAdapter:
-    """Drives Tornado's delegate interface in the same order as Tornado's own server."""
+    """The adapter that drives Tornado's delegate interface, in the same order as Tornado's own server."""
 
     __slots__ = ("_delegate",)
 

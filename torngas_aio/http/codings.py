@@ -36,7 +36,7 @@ class InflateError(ValueError):
 
 
 class Inflater:
-    """Decompresses one gzip body, which may consist of several members."""
+    """A decompressor of one gzip body, which may consist of several members."""
 
     __slots__ = ("_engine", "_members", "_piece_size")
 

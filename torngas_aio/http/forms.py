@@ -65,7 +65,7 @@ class Part:
 
 
 def is_form(headers: Headers) -> bool:
-    """Whether the body is a form, urlencoded or multipart."""
+    """Return whether the body is a form, urlencoded or multipart."""
     return media_type_of(headers) in (_URLENCODED, _MULTIPART)
 
 

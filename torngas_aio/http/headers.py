@@ -62,7 +62,7 @@ class PlainCookie:
 
 
 def plain_cookies(header: bytes) -> dict[str, str] | None:
-    """Return the cookies of a Cookie *header* as `HTTPServerRequest.cookies` holds them; None if it has escapes."""
+    """Return the cookies of a Cookie *header* as `HTTPServerRequest.cookies` holds them; None if any need decoding."""
     if not _is_plain_header(header):
         return None
     found: dict[str, str] = {}
@@ -104,7 +104,7 @@ def plain_cookie(
     secure: bool,
     samesite: str | None,
 ) -> PlainCookie | None:
-    """Return the cookie that `http.cookies` would make, attributes in its order; None if it needs escapes."""
+    """Return the cookie that `http.cookies` would make, attributes in its order; None if any part is not plain text."""
     is_bare = _is_name(value)
     if not (name in _known_names or _is_usable(name)) or not (is_bare or _is_quotable(value)):
         return None

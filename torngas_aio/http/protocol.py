@@ -163,7 +163,7 @@ class HTTPProtocol(ExchangeConnection):
                 return
             self._at, self._seen = end, 0
             if end - at == len(data):
-                head = parser.parse(data)  # `data_received` has tried `recognize` on it
+                head = parser.parse(data)  # if it came in one piece, `recognize` has failed on it
             else:
                 piece = data[at:end]
                 head = parser.recognize(piece) or parser.parse(piece)

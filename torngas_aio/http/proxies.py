@@ -137,7 +137,7 @@ class TrustedProxies:
         return self._read(peer, fields) if self._trusts_peer(peer) else peer
 
     def trusts(self, ip: str) -> bool:
-        """Whether *ip* is one of the trusted addresses."""
+        """Return whether *ip* is one of the trusted addresses."""
         verdict = self._verdicts.get(ip)
         if verdict is None:
             address = parse_address(ip)

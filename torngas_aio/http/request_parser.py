@@ -141,7 +141,7 @@ _NO_CALLBACKS = _NoCallbacks()
 
 
 class HeadParser:
-    """Finds the end of request heads, checks and parses them, for all connections of one server."""
+    """A parser that finds, checks and splits request heads, for all connections of one server."""
 
     __slots__ = ("_framings", "_good", "_lines", "_llhttp", "_max_count", "_max_line", "_max_size")
 

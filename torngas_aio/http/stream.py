@@ -199,7 +199,7 @@ class TransportStream(BufferedStream, IOStream):
 
 
 class StreamProtocol(Successor):
-    """Forwards a transport's events to a stream."""
+    """A protocol that forwards a transport's events to a stream."""
 
     __slots__ = ("_stream",)
 

@@ -38,19 +38,19 @@ class ServiceManager:
         self.watchdog_seconds = (parse_whole(microseconds) or 0) / 2e6 if is_ours else 0.0
 
     def ready(self, status: str) -> None:
-        """Send that the server is serving, after the start or after `reloading`."""
+        """Report that the server is serving, after the start or after `reloading`."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def reloading(self) -> None:
-        """Send that new code is being loaded; `ready` ends it."""
+        """Report that new code is being loaded; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """Send that the server is stopping."""
+        """Report that the server is stopping."""
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """Send that the server is alive."""
+        """Report that the server is alive."""
         self._send("WATCHDOG=1")
 
     def hand_over(self) -> dict[str, str]:

@@ -139,7 +139,7 @@ def _take_over_unpacking(connection: Any) -> bool:
 
 
 class _ChunkCounter:
-    """Counts the chunks that Tornado's server reads from *stream*: it calls `read_until` once for each size."""
+    """A counter of the chunks that Tornado's server reads from *stream*: it calls `read_until` once for each size."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -163,7 +163,7 @@ class _ChunkCounter:
 
 
 class _Unpacker:
-    """Feeds an exchange's body with the decompressed gzip input; an error ends the body."""
+    """A decompressor that feeds an exchange's body from its gzip input; an error ends the body."""
 
     def __init__(self, exchange: TornadoExchange) -> None:
         self._exchange = exchange

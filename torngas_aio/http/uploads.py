@@ -153,7 +153,7 @@ class FolderStorage:
         """Remove the file *name*, if it exists.
 
         Raises:
-            ArgumentError: *name* was not returned by `save`.
+            ArgumentError: *name* cannot be a name returned by `save`.
         """
         if name != safe_filename(name, max_bytes=255):
             raise ArgumentError(f"FolderStorage.delete({name!r:.80}): give a name that `save` has returned.")

@@ -263,7 +263,7 @@ class WebSocketConnection(Successor):
             self._body.wake()
 
     def _dispatch(self, opcode: int, content: Any) -> Any:
-        """Process a control frame; return an awaitable that must be done before the next frame, or None."""
+        """Process a control frame, ignore `UNFINISHED`; return an awaitable for the next frame to wait for, or None."""
         if opcode == PING:
             self._answer_ping(content)
             return self._events.on_ping(content)
@@ -396,7 +396,7 @@ class WebSocketConnection(Successor):
         self._write_timer = self._loop.call_later(WRITE_SECONDS / 3, self._check_writing)
 
     def _check_writing(self) -> None:
-        """Abort the connection two thirds to three thirds of `WRITE_SECONDS` after the last acknowledged byte."""
+        """Abort the connection between two thirds and all of `WRITE_SECONDS` after the last acknowledged byte."""
         if self._sent - self._unread() > self._write_mark:
             self._watch_writing()
         elif self._loop.time() - self._write_time < WRITE_SECONDS / 2:
