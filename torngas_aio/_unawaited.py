@@ -92,7 +92,7 @@ class AsyncWithOnly:
         raise TypeError(f"A {type(self).__name__} is opened with `async with`, in an `async def`; `with` cannot wait.")
 
     def __exit__(self, *_: object) -> None:
-        """Exist for `with`, which looks it up first; never called."""
+        """Do nothing; never called, but `with` needs it to get to `__enter__`."""
 
 
 def expect_opening(name: str) -> Coroutine[object, None, None]:

@@ -224,7 +224,7 @@ def _postpone(check: Callable[..., Awaitable[object]]) -> Callable[..., None]:
 
 
 class _Token(CSRF):  # type: ignore[misc]  # WTForms has no types
-    """Renders the token of `xsrf_cookies`, which was checked before the form was created."""
+    """A CSRF implementation with the token of `xsrf_cookies`, which was checked before the form was created."""
 
     def setup_form(self, form: Any) -> Any:
         self._handler = form.meta.csrf_context

@@ -71,7 +71,7 @@ def hashed_key(key: str, key_prefix: str, version: int) -> str:
 
 
 class KeyMaker:
-    """Makes and checks the keys of one cache.
+    """The maker and checker of the keys of one cache.
 
     Args:
         key_prefix: KEY_PREFIX; may not begin with `%`.

@@ -55,7 +55,7 @@ _PACKED = b"\xc1"  # SPEC: msgpack never uses this byte, so no packed value can 
 
 
 class Serializer(ABC):
-    """Converts values to bytes and back; subclasses implement `write` and `read` for values other than `int`."""
+    """A converter of values to bytes and back; subclasses implement `write` and `read` for values other than `int`."""
 
     tuples_told: set[str] | None = None
     """The places whose tuples were logged, if tuples may become lists, as in a session; None: tuples are refused."""

@@ -298,7 +298,7 @@ class _Line:
             await self._settle()
 
     async def _settle(self) -> None:
-        """Once all requested keys are confirmed, make up for missed messages, then deliver held ones."""
+        """Make up for missed messages and deliver held ones, once all requested keys are confirmed."""
         if self._asked:
             return
         listener = self._listener

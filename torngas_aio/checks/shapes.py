@@ -108,7 +108,7 @@ def _folder_to_make(path: str, value: Any) -> Iterator[Fault]:
 
 
 def _coerced(path: str, value: object) -> Iterator[Fault]:
-    """Check for a whole number, or a string of one, which SQLAlchemy converts."""
+    """Check that *value* is a whole number, or a string of one, which SQLAlchemy converts."""
     if type(value) is not int and not (isinstance(value, str) and value.removeprefix("-").isdecimal()):
         yield fault(path, value, "must be a whole number.")
 

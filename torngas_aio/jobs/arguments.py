@@ -72,7 +72,7 @@ class Arguments:
 
     @cached_property
     def _types(self) -> tuple[list[Any], Any, dict[str, Any], Any]:
-        """Return the types of positional arguments, `*args`, keyword arguments and `**kwargs`; Any: no conversion."""
+        """The types of positional arguments, `*args`, keyword arguments and `**kwargs`; Any: no conversion."""
         try:
             hints = get_type_hints(self._function, include_extras=True)
         except (NameError, TypeError):  # names that are imported under TYPE_CHECKING only

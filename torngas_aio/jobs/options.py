@@ -52,7 +52,7 @@ def _queue(path: str, value: object) -> Iterator[Fault]:
 
 
 def _alias(path: str, value: object) -> Iterator[Fault]:
-    """Check for an entry of JOBS; if the settings are not loaded yet, `Job.enqueue` reports a wrong alias."""
+    """Check that *value* is an entry of JOBS; before the settings are loaded, `Job.enqueue` reports a wrong alias."""
     if not isinstance(value, str):
         yield from text(path, value)
     elif settings.is_loaded and value not in jobs:

@@ -45,7 +45,7 @@ KEPT_SECONDS = 24 * 3600.0
 
 
 def check_cron(path: str, value: object) -> Iterator[Fault]:
-    """Check for a cron expression that is due at some time."""
+    """Check that *value* is a cron expression that is due at some time."""
     if not isinstance(value, str):
         yield from text(path, value)
         return
@@ -56,7 +56,7 @@ def check_cron(path: str, value: object) -> Iterator[Fault]:
 
 
 def check_zone(path: str, value: object) -> Iterator[Fault]:
-    """Check for the name of a time zone."""
+    """Check that *value* is the name of a time zone."""
     if not isinstance(value, str):
         yield from text(path, value)
         return

@@ -128,7 +128,7 @@ class RunningWSGI:
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Serve one request; if its client leaves or it is cancelled, the application's iterable is closed."""
-        fields = [pair for pair in scope["headers"] if b"_" not in pair[0]]  # same as "-" in `environ`
+        fields = [pair for pair in scope["headers"] if b"_" not in pair[0]]  # `environ` cannot tell "_" from "-"
         call = _Call(receive, send)
         task = asyncio.ensure_future(
             self._middleware({**scope, "headers": fields, "torngas_aio.call": call}, call.receive, call.send)

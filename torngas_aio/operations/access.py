@@ -21,7 +21,7 @@ _FORWARDING = (*FORWARDED_HEADERS, "X-Forwarded-Host", "X-Forwarded-Port", "X-Fo
 def may_see_details(request: HTTPServerRequest) -> bool:
     """Return whether *request* comes from this machine, or from a network of HEALTH['networks'].
 
-    On the management listener every other machine is allowed as well: access to its port is restricted already.
+    On the management listener every other machine is allowed as well: being able to reach it is the permission.
     """
     if _is_forwarded(request):
         return False

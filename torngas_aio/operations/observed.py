@@ -56,7 +56,7 @@ def observe(application: "_Application", observers: Iterable[Observer]) -> "Obse
 
 
 class Observing:
-    """Serves the requests of one application and notifies its observers.
+    """The object that serves one application's requests and notifies its observers.
 
     Attributes:
         serve: Serves a request and notifies the observers that want it, and one additional observer if given.

@@ -81,7 +81,7 @@ def _is_sound(sample: Sample) -> bool:
 
 
 class ProjectMetrics:
-    """Reads the project's metrics in a worker, for its parent."""
+    """A reader of the project's metrics in a worker, for its parent."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}

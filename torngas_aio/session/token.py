@@ -44,7 +44,7 @@ class SessionCookie:
 
     @property
     def taken_back(self) -> str:
-        """Return the Set-Cookie header that deletes the cookie."""
+        """The Set-Cookie header that deletes the cookie."""
         return f"{self._opening}; {self._attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
 

@@ -6,8 +6,8 @@
                                                                              ├── async for part in stream(values)
                                                                              └── generate(**values)   without a loop
 
-If a page was larger than `offload_bytes`, later ones of the template are rendered in a worker thread, so as not to
-block the loop. All engines await awaitable values before rendering.
+If the last page of a template was larger than `offload_bytes`, the next one is rendered in a worker thread, so as not
+to block the loop. All engines await awaitable values before rendering.
 """
 
 import math

@@ -149,7 +149,7 @@ class TestClient(httpx2.AsyncClient):
             raise failure from None
 
     def _raise_since(self, seen: int, cause: BaseException | None = None) -> None:
-        """With `raise_errors` raise the first failure of the application beyond the first *seen* errors."""
+        """Raise, with `raise_errors`, the first failure of the application beyond the first *seen* errors."""
         for error in self.errors[seen:] if self.raise_errors else ():
             if getattr(error, "status_code", 500) >= 500:
                 raise error from (error.__cause__ or cause)

@@ -67,19 +67,19 @@ def fault(path: str, value: object, problem: str) -> Fault:
 
 
 def boolean(path: str, value: object) -> Iterator[Fault]:
-    """True or False."""
+    """Check that *value* is True or False."""
     if not isinstance(value, bool):
         yield fault(path, value, "must be True or False.")
 
 
 def text(path: str, value: object) -> Iterator[Fault]:
-    """A string."""
+    """Check that *value* is a string."""
     if not isinstance(value, str):
         yield fault(path, value, "must be a string.")
 
 
 def dotted(path: str, value: object) -> Iterator[Fault]:
-    """A full dotted path, or the class or function itself."""
+    """Check that *value* is a full dotted path, or the class or function itself."""
     if isinstance(value, str):
         if not all(part.isidentifier() for part in value.split(".")):
             yield fault(path, value, "must be a full dotted path, such as 'package.module.Class'.")
@@ -88,26 +88,26 @@ def dotted(path: str, value: object) -> Iterator[Fault]:
 
 
 def secret(path: str, value: object) -> Iterator[Fault]:
-    """A string or bytes."""
+    """Check that *value* is a string or bytes."""
     if not isinstance(value, str | bytes):
         kind = "dict" if is_mapping(value) else type(value).__name__
         yield fault(path, value, f"must be a string, not {kind}.")
 
 
 def secret_versions(path: str, value: object) -> Iterator[Fault]:
-    """A string or bytes, or Tornado's dict of key versions."""
+    """Check that *value* is a string or bytes, or Tornado's dict of key versions."""
     for version in value.values() if is_dict(value) else (value,):
         yield from secret(path, version)
 
 
 def mapping(path: str, value: object) -> Iterator[Fault]:
-    """A dict, or another mapping."""
+    """Check that *value* is a dict or another mapping."""
     if not isinstance(value, Mapping):
         yield fault(path, value, "must be a dict.")
 
 
 def network(*, takes_host_bits: bool) -> Check:
-    """An IP address or network, as parsed by `utils.hosts.parse_network`."""
+    """Return a check for an IP address or network, as parsed by `utils.hosts.parse_network`."""
 
     def check(path: str, value: object) -> Iterator[Fault]:
         try:
@@ -120,7 +120,7 @@ def network(*, takes_host_bits: bool) -> Check:
 
 
 def whole(least: int) -> Check:
-    """A whole number of at least *least*, within 64 bits."""
+    """Return a check for a whole number of at least *least*, within 64 bits."""
 
     def check(path: str, value: object) -> Iterator[Fault]:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -132,7 +132,7 @@ def whole(least: int) -> Check:
 
 
 def positive(path: str, value: object) -> Iterator[Fault]:
-    """A finite number above 0."""
+    """Check that *value* is a finite number above 0."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
         yield fault(path, value, "must be a finite number above 0.")
 
@@ -156,19 +156,19 @@ brief = first_of(positive, _few_seconds)
 
 
 def finite(path: str, value: object) -> Iterator[Fault]:
-    """A finite number, 0 or more."""
+    """Check that *value* is a finite number, 0 or more."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= sys.float_info.max:
         yield fault(path, value, "must be a finite number, 0 or more.")
 
 
 def seconds(path: str, value: object) -> Iterator[Fault]:
-    """A duration, not negative."""
+    """Check that *value* is a number of seconds, 0 or more; infinity is accepted."""
     if value != math.inf and any(finite(path, value)):
         yield fault(path, value, "must be a number of seconds, 0 or more.")
 
 
 def duration(least: float) -> Check:
-    """Seconds from *least* to ten years, a range that all stores support."""
+    """Return a check for seconds from *least* to ten years, a range that all stores support."""
 
     def check(path: str, value: object) -> Iterator[Fault]:
         if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= TEN_YEARS:
@@ -188,7 +188,7 @@ def require(*faults: Iterable[Fault]) -> None:
 
 
 def one_of(*choices: object, fold: bool = False) -> Check:
-    """One of *choices*; with *fold* case-insensitive."""
+    """Return a check for one of *choices*; with *fold* case-insensitive."""
 
     def folded(value: object) -> object:
         return value.upper() if fold and isinstance(value, str) else value
@@ -203,7 +203,7 @@ def one_of(*choices: object, fold: bool = False) -> Check:
 
 
 def either(literal: object, check: Check) -> Check:
-    """*literal* itself, or what *check* accepts."""
+    """Return a check for *literal* itself, or a value that *check* accepts."""
 
     def combined(path: str, value: object) -> Iterator[Fault]:
         if value is not literal:
@@ -219,7 +219,7 @@ def also(alternative: str, faults: Iterable[Fault]) -> Iterator[Fault]:
 
 
 def sequence_of(check: Check) -> Check:
-    """A list or tuple, each item of which *check* accepts."""
+    """Return a check for a list or tuple, each item of which *check* accepts."""
 
     def combined(path: str, value: object) -> Iterator[Fault]:
         if isinstance(value, str):
@@ -234,7 +234,7 @@ def sequence_of(check: Check) -> Check:
 
 
 def mapping_of(check: Check, key: Check = text) -> Check:
-    """A dict whose keys *key* accepts and whose values *check* accepts."""
+    """Return a check for a dict whose keys *key* accepts and whose values *check* accepts."""
 
     def combined(path: str, value: object) -> Iterator[Fault]:
         if not is_mapping(value):
@@ -248,7 +248,7 @@ def mapping_of(check: Check, key: Check = text) -> Check:
 
 
 def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_closed: bool = False) -> Check:
-    """A dict with all keys of *required* and any of *optional*.
+    """Return a check for a dict with all keys of *required* and any of *optional*.
 
     Args:
         is_closed: Whether all other keys are faults; else only those similar to a known one.
@@ -276,7 +276,7 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
 
 
 def regular_expression(path: str, value: object) -> Iterator[Fault]:
-    """A pattern that compiles."""
+    """Check that *value* is a regular expression that compiles."""
     if not isinstance(value, str):
         yield from text(path, value)
         return

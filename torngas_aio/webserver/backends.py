@@ -266,7 +266,7 @@ class _WatchedRequest(HTTPMessageDelegate):
         self._delegate = delegate
         self._server_conn = server_conn
         self._connection = connection
-        self.data_received = delegate.data_received  # type: ignore[method-assign]  # one call less per chunk
+        self.data_received = delegate.data_received  # type: ignore[method-assign]  # one call fewer per chunk
         self.finish = delegate.finish  # type: ignore[method-assign]
         self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]
 

@@ -242,7 +242,7 @@ def is_reachable(sockets: list[socket.socket]) -> bool:
 def open_sockets(
     port: int, address: str | None, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG, reuse_port: bool = False
 ) -> list[socket.socket]:
-    """As `bind`, but raise OSError; on an error all sockets are closed. With `backlog=0` they are bound only."""
+    """Bind as `bind`, but raise OSError; on an error all sockets are closed. With `backlog=0` none listens."""
     wanted = socket.AF_INET if ipv4_only and ":" not in (address or "") else socket.AF_UNSPEC
     found = socket.getaddrinfo(address or None, port, wanted, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     sockets: list[socket.socket] = []

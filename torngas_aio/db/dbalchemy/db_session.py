@@ -145,7 +145,7 @@ class DbSession(AsyncSession):
         return any(not each.closed for each in self._streams)
 
     def close_now(self) -> bool:
-        """Close finally if that needs no round trip, as after reads from a slave; else return False."""
+        """Close permanently if that needs no round trip, as after reads from a slave; else return False."""
         sync = self.sync_session
         if sync.is_finished or not sync.is_closed_silently():
             return sync.is_finished
@@ -154,7 +154,7 @@ class DbSession(AsyncSession):
         return True
 
     async def aclose(self) -> None:
-        """Roll back, return all connections, and close finally. Calling it twice is harmless.
+        """Roll back, return all connections, and close permanently. Calling it twice is harmless.
 
         If another task is running a statement, this waits for it; the caller sets a timeout.
         """

@@ -67,7 +67,7 @@ class _MySQLGuard(Guard):
 
     @property
     def is_mariadb(self) -> bool:
-        """Return whether the server is MariaDB rather than MySQL."""
+        """Whether the server is MariaDB rather than MySQL; queried once."""
         if self._is_mariadb is None:
             self._is_mariadb = "mariadb" in str(self._row_of("SELECT VERSION()")[0]).lower()
         return self._is_mariadb

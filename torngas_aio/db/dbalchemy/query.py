@@ -138,7 +138,7 @@ class Query(Generic[T]):
         return Query((*self._entities, *columns), self._session, self.statement.add_columns(*columns))
 
     def from_statement(self, statement: object) -> Self:
-        """Run another statement, such as `text("SELECT ...")`; it cannot be refined further."""
+        """Return the rows of another statement, such as `text("SELECT ...")`; it cannot be refined further."""
         return self._with(self.statement.from_statement(statement))  # type: ignore[arg-type]  # it runs like a SELECT
 
     def params(self, **values: Any) -> Self:

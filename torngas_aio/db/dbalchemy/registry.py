@@ -56,7 +56,7 @@ _Held = dict[tuple[str, int, int], tuple[Cluster, Any, Any]]
 _clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Held]" = WeakKeyDictionary()
 _NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
-_logged: set[str] = set()  # notes on the settings `_logged_for` that were already logged
+_logged: set[str] = set()  # notes that were already logged, on the settings in `_logged_for`
 _logged_for: tuple[object, object] = (None, None)
 _tested: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_tests")  # the sessions of `rolled_back`
 

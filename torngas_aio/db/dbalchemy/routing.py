@@ -50,7 +50,7 @@ class RoutedSession(Session):
         has_begun: A transaction was begun on the master, which therefore was reachable.
         transaction_end: The functions to call after a commit or rollback.
         has_streamed: A server-side cursor was used and may still be open.
-        is_finished: The session was closed finally; further use is refused.
+        is_finished: The session was closed permanently; further use is refused.
     """
 
     def __init__(
@@ -215,7 +215,7 @@ class RoutedSession(Session):
             self._close_reader()
 
     def is_closed_silently(self) -> bool:
-        """Whether `close` needs no round trip: no transaction, and a slave's connection that its pool keeps."""
+        """Return whether `close` needs no round trip: no transaction, and a slave's connection that its pool keeps."""
         if self._transaction is not None or self._user is not None:
             return False
         reader = self._reader
