@@ -193,7 +193,7 @@ def _on_next_turn(handler: ResponseHandler) -> None:
         and handler._method_phase is not RETURNED
     ):
         return  # ATOMIC_REQUESTS: `execution.run_handler` completes it when the method has returned
-        # Owned by `run_handler`, which awaits it. A real task: timeouts and cancel scopes in hooks need one.
+    # Owned by `run_handler`, which awaits it. A real task: timeouts and cancel scopes in hooks need one.
     handler._completion = asyncio.get_running_loop().create_task(_complete(handler))
     handler._completion.add_done_callback(functools.partial(_completion_ended, handler))
 

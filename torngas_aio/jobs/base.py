@@ -156,7 +156,7 @@ class BaseJobs(AsyncBroker):
         await self.put(queue, data, delay)
 
     async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
-        """Put a message on a queue, atomically, unless one was put for this *name* and *tick*; return whether it was.
+        """Put a message on a queue, atomically, unless this *name* and *tick* had one; return whether it was put.
 
         Args:
             keep: Seconds for which the put is remembered.

@@ -7,7 +7,7 @@
 The lock file also stores the start of the current file's period: file times are too coarse.
 Without flock (Windows) only one process may write.
 
-concurrent-log-handler 0.9.31 is no replacement: it tears lines when a process is killed during a write and when the
+concurrent-log-handler 0.9.31 cannot replace it: it tears lines when a process is killed during a write and when the
 disk is full, counts hours from the start of the process, and costs more for each batch.
 """
 

@@ -71,7 +71,7 @@ class Node:
             self._retry_at = 0.0
 
     def mark_late(self, lag: float) -> None:
-        """Update `is_late` from *lag*, in seconds, and log the change."""
+        """Change `is_late` to its opposite; log that, with *lag* in seconds."""
         self.is_late = not self.is_late
         if self.is_late:
             logger.warning("Database %s lags %.0f s: left out until it has caught up.", self.label, lag)

@@ -13,7 +13,7 @@ async def test_the_page_is_rendered(client: TestClient) -> None:
 
 
 async def test_the_api_greets(client: TestClient) -> None:
-    """As JSON, which nobody may keep."""
+    """The response is JSON that must not be cached."""
     response = await client.get("/api/hello/ada")
     assert response.json() == {"hello": "ada"}
     assert response.headers["Cache-Control"] == "no-store"
