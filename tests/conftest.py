@@ -1,4 +1,4 @@
-"""What every test stands on: the plugin that users get, the stores' servers, a watch for blocking calls."""
+"""Fixtures of every test: the public pytest plugin, the stores' servers, detection of blocking calls."""
 
 import sys
 from collections import Counter
@@ -14,11 +14,11 @@ from torngas_aio.logger import shutdown_logging
 pytest_plugins = ["torngas_aio.testing.plugin", "tests.services.fixtures"]
 
 
-@pytest.hookimpl(trylast=True)  # what is deselected counts for nothing
+@pytest.hookimpl(trylast=True)  # last, so that deselected tests are not counted
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let test processes begin with the files of the longest tests, as their timeouts tell, then with the fullest.
+    """Sort the files for parallel runs: longest test timeout first, then the largest number of tests.
 
-    Else one of them is left with the long ones when the other has ended; see `_workers` in noxfile.py.
+    Otherwise one process may run the long tests alone at the end; see `_workers` in noxfile.py.
     """
     if not hasattr(config, "workerinput"):
         return
@@ -32,11 +32,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def blocking_calls_fail() -> Iterator[BlockBuster]:
-    """A call that blocks the loop (a file, a sleep, a synchronous socket) inside torngas_aio fails the test.
+    """Fail the test if torngas_aio blocks the event loop: by file access, a sleep or a synchronous socket.
 
-    Left alone: a database engine, made once in a program's life, imports its driver and looks at its path; asyncpg
-    looks for certificates and a password file whenever it connects, which is its own affair; a full log buffer
-    holds the loop for 10 ms at most, as its documentation says.
+    Allowed: creating a database engine, once per process, imports its driver and checks its path. asyncpg looks for
+    certificates and a password file on each connection. A full log buffer blocks for at most 10 ms, as documented.
     """
     with blockbuster_ctx("torngas_aio", excluded_modules=["torngas_aio.testing"]) as watch:
         for function in watch.functions.values():
@@ -48,14 +47,14 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
 
 @pytest.fixture(autouse=True)
 def logging_is_left_as_it_was() -> Iterator[None]:
-    """What a command has set up within this process would take the records of later tests."""
+    """Shut logging down after each test: a command run in this process may have configured it."""
     yield
     shutdown_logging(1)
 
 
 @pytest.fixture(autouse=True)
 def only_jobs_of_its_package_are_declared(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Jobs with a schedule run in every application while they are declared: those of other tests are put aside."""
+    """Undeclare the jobs of other test packages: every application runs all scheduled jobs that are declared."""
     declared = _declared_jobs()
     before = dict(declared)
     for name, each in before.items():

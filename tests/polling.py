@@ -1,6 +1,6 @@
-"""Waiting for what no event tells: another process's work, a server's view of a connection.
+"""Polling for conditions without an event: another process's work, a server's view of a connection.
 
-Begin with `until`; what tells by an event or a future is awaited itself.
+Begin with `until`. Events and futures are awaited directly, not polled.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ from typing import Any
 __all__ = ["until", "until_still", "wait_until"]
 
 SECONDS = 30.0
-"""Long enough for a machine that is busy with other things; what comes, comes much earlier."""
+"""Default timeout, generous for a busy machine; conditions are usually met much earlier."""
 
 
 async def until(
     is_so: Callable[[], Any], seconds: float = SECONDS, *, accepts: tuple[type[Exception], ...] = ()
 ) -> Any:
-    """Return what *is_so* returns, or the awaitable that it returns gives, once that is true.
+    """Call *is_so*, awaiting its result if necessary, until that is true; return it.
 
     Args:
-        is_so: Asked again and again, with pauses of up to 20 ms.
-        seconds: After which the test fails.
-        accepts: Exceptions of *is_so* that mean "not yet".
+        is_so: The condition, called at intervals of up to 20 ms.
+        seconds: The timeout.
+        accepts: Exceptions of *is_so* that count as false.
 
     Raises:
-        TimeoutError: It was not so in time.
+        TimeoutError: The condition was not met in time.
     """
     pauses = _pauses()
     async with asyncio.timeout(seconds):
@@ -43,7 +43,7 @@ async def until(
 
 
 async def until_still(count: Callable[[], int], pause: float = 0.2) -> int:
-    """Return what *count* gives, once it has been the same for *pause* seconds."""
+    """Return the result of *count* once it has not changed for *pause* seconds."""
     seen = None
     while (found := count()) != seen:
         seen = found
@@ -52,11 +52,11 @@ async def until_still(count: Callable[[], int], pause: float = 0.2) -> int:
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = SECONDS) -> Any:
-    """As `until`, for tests and threads without a loop."""
+    """Poll as `until` does, in tests and threads without an event loop."""
     pauses, deadline = _pauses(), time.monotonic() + seconds
     while not (found := is_so()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"It was not so within {seconds} s.")
+            raise TimeoutError(f"The condition was not met within {seconds} s.")
         time.sleep(next(pauses))
     return found
 

@@ -1,1 +1,1 @@
-"""One suite a family, run on every member."""
+"""Contract suites: one per family of backends, run on each of them."""

@@ -25,8 +25,8 @@ class Page:
     """A tab.
 
     Attributes:
-        complaints: What the page's console had to say of errors: uncaught ones, refusals of its security policy.
-        asked: The addresses that it has asked for.
+        complaints: Errors in the page's console: uncaught exceptions, violations of its security policy.
+        asked: URLs that it has requested.
     """
 
     def __init__(self, socket: Any) -> None:
@@ -44,7 +44,7 @@ class Page:
             return await answer
 
     async def read(self) -> None:
-        """Take what the browser sends, for as long as it does."""
+        """Dispatch the browser's messages until its connection closes."""
         async for text in self._socket:
             message = json.loads(text)
             params = message.get("params", {})
@@ -58,7 +58,7 @@ class Page:
                 self.asked.append(params["request"]["url"])
 
     async def look(self, width: int, height: int, *, is_dark: bool = False) -> None:
-        """Have the page seen on a screen of this size."""
+        """Set the size of the viewport, in pixels, and the colour scheme."""
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
@@ -69,7 +69,7 @@ class Page:
         await self.call("Page.navigate", url=url)
 
     async def value(self, script: str) -> Any:
-        """Return what an expression gives; promises are awaited."""
+        """Return the value of a JavaScript expression; promises are awaited."""
         found = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
@@ -94,13 +94,13 @@ class Page:
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     async def picture(self) -> bytes:
-        """Return a PNG of what is seen."""
+        """Return a screenshot as PNG."""
         return base64.b64decode((await self.call("Page.captureScreenshot"))["data"])
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Page]:
-    """Give a tab of a new browser with a profile of its own."""
+    """Yield a tab of a new browser with a temporary profile."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("chromium is not installed (Debian: chromium)")

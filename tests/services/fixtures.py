@@ -1,7 +1,7 @@
-"""Fixtures of the stores' servers, a plugin of the whole suite: each server is started once, by the first who asks.
+"""Fixtures of the stores' servers, a pytest plugin; each server is started once, when first requested.
 
-redis_server   redis_cluster   redis_sentinels   memcached_servers      shared: tests keep to keys of their own
-lone_redis     lone_memcached                                           one test's own: to pause, kill and fill up
+redis_server   redis_cluster   redis_sentinels   memcached_servers      shared: each test uses its own keys
+lone_redis     lone_memcached                                           per test: may be paused, killed, filled
 """
 
 from collections.abc import Iterator

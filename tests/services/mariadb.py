@@ -1,10 +1,10 @@
-"""MariaDB as the tests need it: a master and two slaves that really replicate, on free ports.
+"""MariaDB servers for the tests: a master and two replicating slaves, on free ports.
 
     MariaServer     one server; `execute()`, and `.process` to pause, kill and restart it
     MariaCluster    master > slave, slave; `wait_for_slaves()`, `stop_replication()`, `start_replication()`
-    shared_cluster  the one cluster of this test run, started when first asked for
+    shared_cluster  the one cluster of this test run, started on first use
 
-Slaves are read-only, and the application's user may not override it: a write that is sent to a slave fails.
+Slaves are read-only, and the application's user cannot override that: a write to a slave fails.
 Begin with `MariaCluster`.
 """
 
@@ -42,7 +42,7 @@ class MariaServer:
     """One server with an empty data folder.
 
     Args:
-        number: Its server id in the replication, from 1.
+        number: Its server id for replication, from 1.
         read_only: Refuse the writes of ordinary users.
         options: Further arguments of mariadbd.
         place: Where it runs.
@@ -68,7 +68,7 @@ class MariaServer:
         self.process.close()
 
     def execute(self, statement: str, database: str | None = None) -> list[dict[str, Any]]:
-        """Run *statement* as root and return its rows; waits at most five seconds for the answer."""
+        """Run *statement* as root and return its rows; the timeout is 5 s."""
         connection = pymysql.connect(
             unix_socket=str(self._socket),
             user="root",
@@ -83,12 +83,12 @@ class MariaServer:
             return list(cursor.fetchall())
 
     def status(self, name: str) -> int:
-        """The value of one counter of `SHOW GLOBAL STATUS`."""
+        """Return the value of a counter of `SHOW GLOBAL STATUS`."""
         return int(self.execute(f"SHOW GLOBAL STATUS LIKE '{name}'")[0]["Value"])
 
     @contextmanager
     def general_log(self) -> Iterator[list[str]]:
-        """Record what users of the application send: `Query SELECT 1`, `Ping`, `Quit`; filled when the block ends."""
+        """Yield a list that holds the application's commands after the block, such as `Query SELECT 1`, `Ping`."""
         seen: list[str] = []
         self.execute("SET GLOBAL log_output = 'TABLE'")
         self.execute("TRUNCATE TABLE mysql.general_log")
@@ -115,7 +115,7 @@ class MariaServer:
         words = [binary("mariadbd", "mysqld"), "--no-defaults", "--user=root", f"--datadir={folder / 'data'}"]
         words += [f"--socket={self._socket}", f"--port={self.port}", f"--bind-address={self.host}", *_SMALL]
         words += [f"--server-id={self.number}", f"--pid-file={folder / 'db.pid'}", "--skip-name-resolve"]
-        # Written at each commit, flushed once a second: survives a killed server, which is what the tests do.
+        # Written at each commit, flushed once a second: data survives a killed server, not a crash of the machine.
         words += ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2", "--max-connections=700"]
         words += ["--master-retry-count=0", "--slave-net-timeout=5", "--character-set-server=utf8mb4"]
         words += ["--read-only=ON"] if self._read_only else ["--log-bin=binlog"]
@@ -134,7 +134,7 @@ class MariaServer:
 class MariaCluster:
     """One master and two slaves, with a database and a user for the application.
 
-    Every change of the master arrives at the slaves within some milliseconds; `wait_for_slaves` waits for it.
+    Changes of the master reach the slaves within a few milliseconds; `wait_for_slaves` waits for that.
 
     Args:
         places: Where the master and each slave run.
@@ -150,7 +150,7 @@ class MariaCluster:
         self._lags = False
 
     def __enter__(self) -> Self:
-        binary("mariadbd", "mysqld")  # skips here, in the fixture's own thread
+        binary("mariadbd", "mysqld")  # checked here, as only the fixture's own thread can skip a test
         _installed()
         try:
             with ThreadPoolExecutor(3) as pool:
@@ -171,7 +171,7 @@ class MariaCluster:
         return [self.master, *self.slaves]
 
     def heal(self) -> None:
-        """Start whatever a test killed, resume what it paused, and let the slaves catch up."""
+        """Restart killed servers, resume paused ones, and wait until the slaves have caught up."""
         is_whole = all(server.process.is_running for server in self.servers)
         for server in self.servers:
             if server.process.is_running:
@@ -182,32 +182,32 @@ class MariaCluster:
             self.wait_for_slaves()
 
     def stop_replication(self) -> None:
-        """Keep the slaves as they are: they lag until `start_replication`."""
+        """Stop replication on the slaves: they lag until `start_replication`."""
         self._lags = True
         for slave in self.slaves:
             slave.execute("STOP SLAVE")
 
     def start_replication(self) -> None:
-        """Let the slaves replicate again; nothing happens where they do."""
+        """Resume replication on the slaves; no effect on slaves that replicate already."""
         self._lags = False
         for slave in self.slaves:
             slave.execute("START SLAVE")
 
     def wait_for_slaves(self, seconds: float = 10) -> None:
-        """Return once both slaves hold what the master has committed."""
+        """Wait until both slaves have applied all commits of the master."""
         position = self.master.execute("SELECT @@gtid_binlog_pos AS position")[0]["position"]
         for slave in self.slaves:
             _wait_until(lambda slave=slave: _has_reached(slave, position), seconds, slave)  # type: ignore[misc]
 
     def delay(self, seconds: int) -> None:
-        """Let the slaves lag: each makes a change so many seconds after the master."""
+        """Delay the slaves: each applies a change *seconds* after the master."""
         for slave in self.slaves:
             slave.execute("STOP SLAVE")
             slave.execute(f"CHANGE MASTER TO MASTER_DELAY={seconds}")
             slave.execute("START SLAVE")
 
     def switch_over(self) -> None:
-        """Make the first slave the master, as an operator does who kills no connection.
+        """Make the first slave the master, without killing any connection.
 
         The servers need the options `--log-bin=binlog` and `--log-slave-updates`.
         """
@@ -244,7 +244,7 @@ class MariaCluster:
 
 @cache
 def _installed() -> Path:
-    """A data folder to copy from: installing takes a second, and fails now and then beside another installation."""
+    """Return a data folder to copy; installing takes a second, and may fail beside another installation."""
     folder = Path(tempfile.mkdtemp(prefix="torngas-mariadb-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for _ in range(5):
@@ -271,19 +271,19 @@ def _installed() -> Path:
 
 @cache
 def shared_cluster() -> MariaCluster:
-    """Return the one that all tests of this run share, started when first asked for; see `close_shared`."""
+    """Return the cluster that all tests of this run share, started on first use; see `close_shared`."""
     return MariaCluster().__enter__()
 
 
 def close_shared() -> None:
-    """End what `shared_cluster` started; nothing happens when it started nothing."""
+    """Stop the cluster of `shared_cluster`, if it was started."""
     if shared_cluster.cache_info().currsize:
         shared_cluster().__exit__(None, None, None)
         shared_cluster.cache_clear()
 
 
 def _has_reached(slave: MariaServer, position: str) -> bool:
-    # At it or beyond: the master may have gone on since.
+    # At the position or beyond it: the master may have written more since.
     if slave.execute(f"SELECT MASTER_GTID_WAIT('{position}', 0) AS missed")[0]["missed"] == 0:
         return True
     status = slave.execute("SHOW SLAVE STATUS")

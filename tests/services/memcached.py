@@ -1,4 +1,4 @@
-"""Memcached as the tests need it: one server, or three that share the keys.
+"""Memcached servers for the tests: one server, or three that share the keys.
 
 Begin with `MemcachedServer`; a list of three is `[MemcachedServer() for _ in range(3)]`.
 """
@@ -15,7 +15,7 @@ __all__ = ["MemcachedServer", "command"]
 
 
 def command(address: tuple[str, int] | str, line: str) -> str:
-    """Send one line on a connection of its own and return the first line of the answer; "" when nothing answers."""
+    """Send one line on a new connection; return the first line of the reply, "" if there is none."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.settimeout(2)
@@ -52,7 +52,7 @@ class MemcachedServer:
 
     @property
     def address(self) -> str:
-        """Host and port, as `LOCATION` takes them."""
+        """Host and port, in the format of `LOCATION`."""
         return f"{self.host}:{self.port}"
 
     @property
@@ -61,7 +61,7 @@ class MemcachedServer:
         return str(self.process.folder / "memcached.sock")
 
     def command(self, line: str) -> str:
-        """Send one line and return the first line of the answer."""
+        """Send one line and return the first line of the reply."""
         return command(self.socket_path if self._unix_socket else (self.host, self.port), line)
 
     def _command(self, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""PgBouncer as the tests need it: transaction pooling in front of a PostgreSQL, with very few server connections.
+"""PgBouncer for the tests: transaction pooling in front of a PostgreSQL, with very few server connections.
 
 Begin with `PgBouncer`.
 """

@@ -1,4 +1,4 @@
-"""PostgreSQL as the tests need it: one server on a free port, which never runs as root, and standbys of it.
+"""PostgreSQL servers for the tests: one on a free port, which never runs as root, and its standbys.
 
 Begin with `PostgresServer`.
 """
@@ -36,7 +36,7 @@ _FOLDERS = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin
 class PostgresServer:
     """One server with an empty database `torngas`, owned by the user `torngas`.
 
-    Started as root, it runs as the user `postgres`, whom the system's package creates.
+    If the tests run as root, it runs as the user `postgres`, which the system's package creates.
     """
 
     def __init__(self) -> None:
@@ -132,12 +132,12 @@ class PostgresStandby(PostgresServer):
 
 @cache
 def shared_postgres() -> PostgresServer:
-    """Return the one that all tests of this run share, started when first asked for; see `close_shared`."""
+    """Return the server that all tests of this run share, started on first use; see `close_shared`."""
     return PostgresServer().__enter__()
 
 
 def close_shared() -> None:
-    """End what `shared_postgres` started; nothing happens when it started nothing."""
+    """Stop the server of `shared_postgres`, if it was started."""
     if shared_postgres.cache_info().currsize:
         shared_postgres().__exit__(None, None, None)
         shared_postgres.cache_clear()
@@ -150,10 +150,10 @@ def _give_to_postgres(folder: Path) -> None:
 
 
 def as_postgres() -> Sequence[str]:
-    """Return what starts a command as another user; as an ordinary user PostgreSQL starts by itself."""
+    """Return the command prefix that runs PostgreSQL as another user; empty unless the tests run as root."""
     if os.getuid() != 0:
         return ()
-    # setpriv replaces itself with the command, so signals reach the server and not a parent that waits for it.
+    # setpriv execs the command, so signals reach the server, not a parent process.
     found = shutil.which("setpriv")
     assert found is not None, "setpriv (util-linux) is missing; PostgreSQL refuses to run as root"
     return (found, "--reuid=postgres", "--regid=postgres", "--init-groups")

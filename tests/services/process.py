@@ -1,11 +1,11 @@
 """A real server as a child process: started, paused, killed, started again on the same port, always cleaned up.
 
-    binary()          where a server's program is; without it the test is skipped, and fails where CI is set
+    binary()          path of a server's program; if it is missing, the test is skipped, or fails if CI is set
     free_port()       a loopback port that nothing listens on
     ServerProcess     one server: start > [pause > resume] > stop or kill > start ... > close
 
-Used by `redis.py`, `memcached.py` and the databases' modules here. Everything is synchronous: starting takes some
-tens of milliseconds, and the methods can be called from a fixture as well as from within a test.
+Used by the other modules of this package. All methods are synchronous, so that fixtures and tests can call them;
+a start takes some tens of milliseconds.
 Begin with `ServerProcess`.
 """
 
@@ -41,7 +41,7 @@ class Place:
 
     Attributes:
         address: The IPv4 address that it listens on.
-        prefix: What its command line begins with, to run in another network namespace.
+        prefix: Start of its command line, which runs it in another network namespace.
     """
 
     address: str = HOST
@@ -49,7 +49,7 @@ class Place:
 
 
 HERE = Place()
-"""On this machine's loopback."""
+"""The loopback address of this machine."""
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0
@@ -65,7 +65,7 @@ def binary(name: str, *others: str, folders: Sequence[str] = ()) -> str:
         others: Further names of the same program, tried in order.
         folders: Searched after PATH and the sbin folders, which a user's PATH often lacks.
 
-    A missing program skips the test, loudly; where the environment says CI it fails the test instead.
+    If the program is missing, the test is skipped with a message; it fails if the environment variable CI is set.
     """
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", *folders])
     for each in (name, *others):
@@ -79,10 +79,10 @@ def binary(name: str, *others: str, folders: Sequence[str] = ()) -> str:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on; different on every call, in whatever process of this machine.
+    """Return a free loopback TCP port, different on every call, across all processes of this machine.
 
-    It is below the ports that the system gives to clients, so that none of them takes it meanwhile; a Redis Cluster's
-    second port, 10,000 above it, too.
+    It is below the system's range of ephemeral ports, so that no client connection uses it meanwhile; so is the
+    second port of a Redis Cluster node, 10,000 above it.
     """
     while True:
         port = random.randrange(10_240, 22_000)
@@ -91,16 +91,16 @@ def free_port() -> int:
 
 
 _claims: dict[int, socket.socket] = {}
-"""What tells the other test processes which ports are this one's; the system takes it back at the end."""
+"""Port: the socket that claims it against other test processes; the system closes it when the process ends."""
 
 
 def claims(port: int) -> bool:
-    """Claim *port* for this process; false when another one has, or this one has already."""
+    """Claim *port* for this process; return False if this or another process has claimed it already."""
     if port in _claims:
         return False
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        if sys.platform == "linux":  # elsewhere there are no names without files
+        if sys.platform == "linux":  # abstract socket names exist on Linux only
             claim.bind(f"\0torngas-test-port-{port}")
     except OSError:
         claim.close()
@@ -120,7 +120,7 @@ def _is_free(port: int) -> bool:
 
 
 def accepts(address: tuple[str, int] | str) -> bool:
-    """True if something accepts connections at *address*: host and port, or the path of a unix socket."""
+    """Whether a server accepts connections at *address*: host and port, or the path of a unix socket."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
@@ -135,12 +135,12 @@ class ServerProcess:
     """One server, its folder and its log.
 
     Args:
-        name: For messages and the log's file name.
-        command: Program and arguments; given the folder, so that data and sockets can live there.
-        is_ready: True once the server answers; called every 10 ms while starting.
-        prepare: Called once, before the first start, with the folder: write a configuration, create the tables.
-        environment: Added to this process's own.
-        start_seconds: How long the server may take to answer.
+        name: Used in messages and as the log's file name.
+        command: Returns program and arguments; receives the folder, for data and sockets.
+        is_ready: Whether the server responds; polled every 10 ms while starting.
+        prepare: Called with the folder once, before the first start: writes a configuration, creates tables.
+        environment: Added to this process's environment.
+        start_seconds: Timeout of a start.
         place: Where it runs.
     """
 
@@ -176,7 +176,7 @@ class ServerProcess:
 
     @property
     def is_running(self) -> bool:
-        """True while the process lives, paused or not."""
+        """Whether the process is alive, paused or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -187,12 +187,12 @@ class ServerProcess:
 
     @property
     def log(self) -> str:
-        """What the server has written so far, of all its starts."""
+        """The server's output so far, of all its starts."""
         path = self._log_path
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def start(self) -> None:
-        """Start the server and return once it answers; nothing happens when it runs already."""
+        """Start the server and return once it is ready; no effect if it is running."""
         if self.is_running:
             return
         if self._prepare is not None:
@@ -206,7 +206,7 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 env=self.environment,
-                start_new_session=True,  # Ctrl-C in the terminal reaches pytest only, which then cleans up
+                start_new_session=True,  # Ctrl-C in the terminal reaches only pytest, which stops the server
             )
         self._guard = _guard(self._process.pid, self.folder)
         try:
@@ -216,20 +216,20 @@ class ServerProcess:
             raise
 
     def stop(self) -> None:
-        """Ask the server to end (SIGTERM) and wait for it; kill it if it does not."""
+        """Terminate the server (SIGTERM) and wait for it to exit; kill it after a timeout."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the server as a crash would (SIGKILL); its port stays free for the next `start`."""
+        """Kill the server (SIGKILL), as in a crash; its port stays claimed for the next `start`."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Freeze the server (SIGSTOP) and return once all its threads stand still; its sockets stay open."""
+        """Pause the server (SIGSTOP) and return once all its threads are stopped; its sockets stay open."""
         os.kill(self.pid, signal.SIGSTOP)
-        wait_until(lambda: _stands_still(self.pid), STOP_SECONDS)
+        wait_until(lambda: _is_stopped(self.pid), STOP_SECONDS)
 
     def resume(self) -> None:
-        """Let a paused server go on (SIGCONT)."""
+        """Resume a paused server (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
@@ -238,7 +238,7 @@ class ServerProcess:
         self.start()
 
     def close(self) -> None:
-        """Kill the server and its children, and remove its folder; twice is harmless."""
+        """Kill the server and its children, and remove its folder; a second call has no effect."""
         self._end(signal.SIGKILL, with_children=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         _running.discard(self)
@@ -252,30 +252,30 @@ class ServerProcess:
             wait_until(lambda: process.poll() is not None or self._is_ready(), self._start_seconds)
         except TimeoutError:
             raise RuntimeError(f"{self.name} did not answer within {self._start_seconds} s:\n{self._tail()}") from None
-        if process.poll() is not None:  # perhaps something else answers on the port
+        if process.poll() is not None:  # another server may respond on the port
             raise RuntimeError(f"{self.name} ended with {process.returncode} instead of starting:\n{self._tail()}")
 
     def _end(self, number: signal.Signals, *, with_children: bool = False) -> None:
         process, self._process = self._process, None
         guard, self._guard = self._guard, None
-        if guard is not None:  # first: the server's process id is free for others once it has ended
+        if guard is not None:  # first: the process id may be reused once the server has ended
             guard.kill()
             guard.communicate()
         if process is None or process.poll() is not None:
             return
         children = _children(process.pid)
-        os.kill(process.pid, signal.SIGCONT)  # a paused process ends on no signal but SIGKILL
+        os.kill(process.pid, signal.SIGCONT)  # a paused process ends only on SIGKILL
         process.send_signal(number)
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if with_children:  # a supervisor's workers would stop in their own time
+        if with_children:  # workers outlive a killed parent process for a while
             for child in filter(_lives, children):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(child.name), signal.SIGKILL)
-        # Those of PostgreSQL end a moment later, and hold the memory without which it does not start again.
+        # PostgreSQL cannot restart until its children have ended and released their shared memory.
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: not any(map(_lives, children)), STOP_SECONDS)
 
@@ -284,7 +284,7 @@ class ServerProcess:
 
 
 def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """A process that ends the server when this one was killed and could not: its standard input then closes."""
+    """Start a process that kills the server when its standard input closes: when this process has been killed."""
     return subprocess.Popen(
         ["/bin/sh", "-c", 'read _; kill -9 "$1"; rm -rf "$2"', "sh", str(pid), str(folder)],
         stdin=subprocess.PIPE,
@@ -295,21 +295,21 @@ def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _children(pid: int) -> list[Path]:
-    """Return the folders of the processes that *pid* has started, as far as the system tells."""
+    """Return the /proc folders of the children of *pid*; empty on systems without /proc."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     return [Path("/proc", child) for child in listed.read_text(encoding="ascii").split()] if listed.exists() else []
 
 
 def _lives(folder: Path) -> bool:
-    """Whether the process of *folder* has not ended; one that its parent has not asked about has."""
+    """Whether the process of *folder*, in /proc, is alive; a zombie is not."""
     try:
         return _state_of(folder) != "Z"
     except OSError:
         return False
 
 
-def _stands_still(pid: int) -> bool:
-    """True if every thread is stopped; where the system does not tell, the signal has to do."""
+def _is_stopped(pid: int) -> bool:
+    """Whether every thread is stopped; assumed on systems without /proc."""
     threads = Path(f"/proc/{pid}/task")
     if not threads.exists():
         return True
@@ -317,7 +317,7 @@ def _stands_still(pid: int) -> bool:
 
 
 def _state_of(folder: Path) -> str:
-    """Return the letter for the state of the process or thread whose folder in /proc this is."""
+    """Return the state letter of the process or thread with this folder in /proc."""
     return (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
 
 

@@ -1,9 +1,9 @@
-"""A TCP proxy in the test's own loop that misbehaves when told: cuts, stalls and delays, even within an answer.
+"""A TCP proxy in the test's event loop that cuts, stalls and delays connections on demand, even within a response.
 
     async with Proxy(host, port) as proxy:
-        proxy.cut_after(10)      the 11th byte of the answers never arrives: the connection is reset
-        proxy.stall()            answers are held back; `flow()` lets them go
-        proxy.slow(0.01, 1)      one byte of the answers each 10 ms
+        proxy.cut_after(10)      the connection is reset before the 11th byte of the responses
+        proxy.stall()            responses are held back until `flow()`
+        proxy.slow(0.01, 1)      one byte of the responses every 10 ms
 
 Begin with `Proxy`.
 """
@@ -23,7 +23,7 @@ CHUNK = 64 * 1024
 
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[str]:
-    """Give the address, `host:port`, of a server that gives this *answer* to whatever it reads."""
+    """Yield the address, `host:port`, of a server that sends *answer* for every read."""
 
     async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
@@ -35,12 +35,12 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
 
 
 class Proxy:
-    """Listens on a loopback port and passes bytes to *host* and *port*, and back.
+    """A proxy from a loopback port to *host* and *port*.
 
     Attributes:
-        sent: Bytes that went to the server, over all connections.
-        received: Bytes that came back and were passed on.
-        connections: How many connections were made.
+        sent: Bytes sent to the server, over all connections.
+        received: Bytes of responses passed on to clients.
+        connections: Number of connections accepted.
     """
 
     def __init__(self, port: int, host: str = HOST) -> None:
@@ -72,44 +72,44 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """Where the proxy listens."""
+        """The port of the proxy."""
         assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     @property
     def address(self) -> str:
-        """Host and port, as `LOCATION` takes them."""
+        """Host and port, in the format of `LOCATION`."""
         return f"{HOST}:{self.port}"
 
     def move_to(self, port: int, host: str = HOST) -> None:
-        """Pass new connections on to another server; those that are open stay where they are."""
+        """Forward new connections to another server; open connections stay as they are."""
         self._target = (host, port)
 
     def cut(self) -> None:
-        """Reset every connection now; new ones are served."""
+        """Reset every open connection; new ones are served."""
         for writer in list(self._writers):
             writer.transport.abort()
 
     def cut_after(self, size: int) -> None:
-        """Pass *size* more bytes of answers on, then reset the connection; the next one flows freely."""
+        """Forward *size* more bytes of responses, then reset the connection; later connections are not limited."""
         self._allowed = size
 
     def stall(self) -> None:
-        """Hold the answers back; what is sent still reaches the server."""
+        """Hold responses back; requests still reach the server."""
         self._flowing.clear()
 
     def flow(self) -> None:
-        """Let the answers go, those held back first."""
+        """Forward responses again, those held back first."""
         self._flowing.set()
         self._pause, self._piece = 0.0, CHUNK
 
     def slow(self, pause: float, piece: int) -> None:
-        """Pass answers on in pieces of *piece* bytes, *pause* seconds apart."""
+        """Forward responses in pieces of *piece* bytes, *pause* seconds apart."""
         self._pause, self._piece = pause, piece
 
     async def wait_for_sent(self, size: int) -> None:
-        """Return once *size* bytes in all went to the server."""
+        """Wait until *size* bytes in total have been sent to the server."""
         while self.sent < size:
             self._heard.clear()
             await self._heard.wait()
@@ -127,7 +127,7 @@ class Proxy:
                 group.create_task(self._forward(reader, server_writer))
                 group.create_task(self._back(server_reader, writer))
         except* OSError:
-            pass  # one side went away: so does the other
+            pass  # one side has closed: close the other one
         finally:
             for each in (writer, server_writer):
                 self._writers.discard(each)

@@ -1,4 +1,4 @@
-"""Redis as the tests need it: alone, behind TLS or a unix socket, as a cluster, and watched by sentinels.
+"""Redis servers for the tests: single, with TLS or a unix socket, as a cluster, and with sentinels.
 
     RedisServer        one server; `url`, and `.process` to pause, kill and restart it
     RedisCluster       three masters that share the 16,384 slots; `url`
@@ -21,7 +21,7 @@ __all__ = ["Certificates", "RedisCluster", "RedisSentinels", "RedisServer", "com
 
 
 def command(port: int, *words: str, password: str | None = None, host: str = HOST) -> str:
-    """Send one command with the system's own client and return its answer as text; "" when nothing answers."""
+    """Send one command with redis-cli and return the reply as text; "" if there is none."""
     auth = ["-a", password, "--no-auth-warning"] if password else []
     done = subprocess.run(
         [binary("redis-cli"), "-h", host, "-p", str(port), *auth, *words],
@@ -34,7 +34,7 @@ def command(port: int, *words: str, password: str | None = None, host: str = HOS
 
 
 class Certificates:
-    """A throw-away authority and a certificate for 127.0.0.1, written into *folder*."""
+    """A temporary certificate authority and a certificate for 127.0.0.1, written into *folder*."""
 
     def __init__(self, folder: Path) -> None:
         import trustme
@@ -50,12 +50,12 @@ class Certificates:
 
 
 class RedisServer:
-    """One Redis that keeps nothing on disk.
+    """One Redis server without persistence.
 
     Args:
         options: Further lines of its configuration, such as `maxmemory="10mb"`; underscores stand for dashes.
-        unix_socket: Listen on a unix socket as well; see `socket_path`.
-        tls: Listen with TLS on `tls_port` as well, with the certificates of `certificates`.
+        unix_socket: Listen also on a unix socket; see `socket_path`.
+        tls: Listen also with TLS on `tls_port`, with the certificates of `certificates`.
         place: Where it runs.
     """
 
@@ -79,12 +79,12 @@ class RedisServer:
 
     @property
     def address(self) -> str:
-        """Host and port, as `LOCATION` takes them."""
+        """Host and port, in the format of `LOCATION`."""
         return f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The server as a URL; its database 0."""
+        """The URL of the server, with database 0."""
         return f"redis://{self.host}:{self.port}/0"
 
     @property
@@ -99,7 +99,7 @@ class RedisServer:
     def _command(self, folder: Path) -> list[str]:
         words = [binary("redis-server"), "--port", str(self.port), "--bind", self.host, "--dir", str(folder)]
         words += ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--protected-mode", "no"]
-        words += ["--repl-diskless-sync-delay", "0"]  # by default a master waits 5 s for further replicas
+        words += ["--repl-diskless-sync-delay", "0"]  # default: 5 s, to wait for further replicas
         if self._unix_socket:
             words += ["--unixsocket", str(folder / "redis.sock")]
         if self.tls_port:
@@ -116,10 +116,10 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Three masters of one cluster.
+    """A cluster of three masters, with or without replicas.
 
     Args:
-        places: Where each of them runs, and then each of their replicas: 3 or 6.
+        places: Where each master runs, then each replica: 3 or 6.
     """
 
     def __init__(self, places: Sequence[Place] = (HERE,) * 3) -> None:
@@ -148,7 +148,7 @@ class RedisCluster:
             node.process.close()
 
     def heal(self) -> None:
-        """Start whatever a test killed, resume what it paused, let the nodes agree again, and empty them."""
+        """Restart killed nodes, resume paused ones, wait until the cluster is complete, and flush all nodes."""
         for node in self.nodes:
             if node.process.is_running:
                 node.process.resume()
@@ -158,16 +158,16 @@ class RedisCluster:
             node.command("FLUSHALL")
 
     def wait_until_whole(self) -> None:
-        """Return once every node says that all slots are covered: one that was cut off refuses keys for a second."""
+        """Wait until every node reports all slots covered; after losing the others a node refuses keys for 1 s."""
         _wait_for(self._is_whole, "the cluster to cover every slot")
 
     @property
     def url(self) -> str:
-        """All three nodes, as `LOCATION` takes them."""
+        """The three nodes, in the format of `LOCATION`."""
         return "redis+cluster://" + ",".join(node.address for node in self.nodes)
 
     def move_slot(self, key: str) -> RedisServer:
-        """Move the slot of *key*, with all that it holds, to another master; return that."""
+        """Move the slot of *key*, with its keys, to another master; return that master."""
         slot, source = self.nodes[0].command("CLUSTER", "KEYSLOT", key), self.master_of(key)
         target = next(node for node in self.nodes if node is not source and "master" in node.command("ROLE"))
         ids = {node: node.command("CLUSTER", "MYID") for node in (source, target)}
@@ -186,7 +186,7 @@ class RedisCluster:
         return all(part in info for info in known for part in whole)
 
     def master_of(self, key: str) -> RedisServer:
-        """Return the node that has *key*."""
+        """Return the master that serves the slot of *key*."""
         (moved,) = [self.nodes[0].command("CLUSTER", "KEYSLOT", key)]
         for line in self.nodes[0].command("CLUSTER", "NODES").splitlines():
             words = line.split()
@@ -204,8 +204,8 @@ class RedisSentinels:
 
     Args:
         places: Where master, replica and each sentinel run.
-        down_after: Seconds of silence after which the master counts as down. For tests that want no failover: more
-            than a busy machine keeps it waiting for its turn.
+        down_after: Seconds without a reply after which the master counts as down. Tests without failover need more than
+            a busy machine may delay the master.
     """
 
     def __init__(self, places: Sequence[Place] = (HERE,) * 5, *, down_after: float = 0.5) -> None:
@@ -223,7 +223,7 @@ class RedisSentinels:
         for process in self.sentinels:
             process.start()
         _wait_for(self._is_watched, "the sentinels to find each other and the replica")
-        # A master sends what was written since the copy with the replica's first acknowledgement, up to a second later.
+        # After the initial copy, the master sends newer writes only on the replica's first ACK, up to 1 s later.
         self.first.command("SET", "is-replicated", "yes")
         _wait_for(lambda: self.second.command("DBSIZE") == "1", "the replica to follow")
         self.first.command("FLUSHALL")
@@ -235,15 +235,15 @@ class RedisSentinels:
 
     @property
     def url(self) -> str:
-        """The sentinels and the service's name, as `LOCATION` takes them."""
+        """The sentinels and the service's name, in the format of `LOCATION`."""
         return "redis+sentinel://" + ",".join(map("{}:{}".format, self.hosts, self.ports)) + f"/{self.service}"
 
     def master_port(self) -> int:
-        """Return the port of the master as the first sentinel knows it."""
+        """Return the port of the master according to the first sentinel."""
         return int(self._master(0)[1])
 
     def fail_over(self) -> None:
-        """Kill the master and return once all sentinels name the other server."""
+        """Kill the master and wait until all sentinels report the other server as the master."""
         self.first.process.kill()
         for number in range(3):
             _wait_for(partial(self._is_replaced, number), "the sentinels to name the new master")
@@ -253,7 +253,7 @@ class RedisSentinels:
         return command(self.ports[number], *words, host=self.hosts[number]).split()
 
     def switch(self) -> None:
-        """Have the sentinels replace the master by its replica, as before maintenance, and return when they begin."""
+        """Start a manual failover to the replica, as before maintenance; return when it has begun."""
         words = ("SENTINEL", "FAILOVER", self.service)
         _wait_for(lambda: command(self.ports[0], *words, host=self.hosts[0]) == "OK", "the sentinels to agree")
 
@@ -264,7 +264,7 @@ class RedisSentinels:
             lines = [f"port {port}", f"bind {host}", "protected-mode no", f"dir {folder}"]
             lines += [f"sentinel myid {port:040x}", f"{name('monitor')} {self.first.host} {self.first.port} 2"]
             lines += [f"{name('down-after-milliseconds')} {down_after * 1000:.0f}", f"{name('failover-timeout')} 3000"]
-            # As a sentinel writes it down itself once it has found them, which takes seconds.
+            # A sentinel would write these lines itself, after seconds of discovery.
             lines += [f"{name('known-replica')} {self.second.host} {self.second.port}"]
             lines += [
                 f"{name('known-sentinel')} {other_host} {other} {other:040x}"

@@ -1,4 +1,4 @@
-"""The database services themselves: they replicate, lag on demand, die and come back."""
+"""The database services: they replicate, lag on demand, and recover from being killed."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The server processes themselves: what the fault tests of the stores stand on."""
+"""The server processes, on which the fault tests of the stores rely."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def server(port: int) -> Iterator[ServerProcess]:
 
 
 def test_another_process_gets_other_ports() -> None:
-    """While a process lives its ports are its own, though nothing listens on them yet; then they are free again."""
+    """Ports stay claimed, listening or not, until the process that has claimed them ends."""
     give = "import sys; from tests.services.process import free_port; print(free_port(), flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", give], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdin is not None

@@ -1,4 +1,4 @@
-"""The stores' servers and the proxy: they start, answer, fail over and misbehave as told."""
+"""The stores' servers and the proxy: they start, respond, fail over, and cut and stall on demand."""
 
 import asyncio
 import socket

@@ -1,1 +1,1 @@
-"""What every cache backend keeps to."""
+"""The contract of every cache backend."""

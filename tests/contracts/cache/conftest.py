@@ -1,4 +1,4 @@
-"""The backends that the suite runs on: one fixture each, and `subject` and `cache` over all of them."""
+"""Backends of the suite: one fixture for each, and `subject` and `cache`, parametrized over all."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -70,7 +70,7 @@ async def subject_dummy() -> AsyncIterator[Subject]:
 
 @pytest.fixture(params=KEEPING)
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """Every backend that keeps what it is given."""
+    """Every backend that stores values."""
     found: Subject = request.getfixturevalue(f"subject_{request.param}")
     return found
 

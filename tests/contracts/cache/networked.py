@@ -1,6 +1,6 @@
-"""The suite's subjects behind a network: Redis alone, as a cluster and behind sentinels; three memcacheds.
+"""Networked backends of the suite: single Redis, cluster and sentinels; three memcached servers.
 
-The servers are this suite's own and are emptied before each test.
+The servers are flushed before each test.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ async def opened(
     caches: list[BaseCache] = []
 
     def make(**params: Any) -> BaseCache:
-        # More time than by default: the suite also runs on machines that are busy with other things.
+        # Longer than the default timeouts, for busy machines.
         caches.append(kind(location, {**params, "OPTIONS": {"DEADLINE": 10, **params.get("OPTIONS", {})}}))
         return caches[-1]
 

@@ -1,6 +1,6 @@
-"""What differs between the backends that the contract suite runs on.
+"""Differences between the backends of the contract suite.
 
-Begin with `Subject`; a backend joins the suite by a fixture `subject_NAME` and its name in `conftest.NAMES`.
+Begin with `Subject`; to add a backend, write a fixture `subject_NAME` and add its name to `conftest.NAMES`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ class MakeCache(Protocol):
 
 
 class Clock:
-    """A clock that the test winds on."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -35,13 +35,13 @@ class Subject:
     """One backend under test.
 
     Attributes:
-        make: Opens another cache on the same store; all are closed by the fixture.
-        wait: Lets seconds pass: winds the clock where there is one, waits where the store has its own.
-        unit: The shortest life that the store keeps to, in seconds; tests of expiry use small multiples.
-        keeps: Whether the store keeps anything at all.
-        can_ttl, can_list: Whether `ttl` and `keys` work.
+        make: Opens another cache on the same store; the fixture closes all of them.
+        wait: Lets seconds pass: advances the test's clock, or sleeps if the store has its own.
+        unit: Resolution of expiry, in seconds; tests use small multiples of it.
+        keeps: Whether the store stores values at all.
+        can_ttl, can_list: Whether `ttl` and `keys` are supported.
         max_value_bytes: The largest value that must fit.
-        clear_seconds: How long another process may still see what `clear` removed.
+        clear_seconds: How long other processes may still read values removed by `clear`.
     """
 
     make: MakeCache

@@ -1,4 +1,4 @@
-"""What is atomic: add, incr, get_or_set, compare-and-set, locks; from several caches on one store."""
+"""Atomic operations from several caches on one store: add, incr, get_or_set, compare-and-set, locks."""
 
 import asyncio
 from typing import Any
@@ -40,7 +40,7 @@ async def test_a_step_that_is_no_integer_is_refused(cache: BaseCache, delta: Any
 
 @pytest.mark.parametrize("lease", [0, -1, float("nan"), float("inf"), -0.5])
 async def test_a_lease_that_is_no_time_is_refused(cache: BaseCache, lease: float) -> None:
-    """Before anything is sent: memcached's connection counted as broken."""
+    """Before anything is sent: memcached would reject the command, and its connection would count as broken."""
     with pytest.raises(ArgumentError, match="a finite number above 0"):
         cache.lock("work", lease=lease)
     assert await cache.lock("work", wait=0).acquire()

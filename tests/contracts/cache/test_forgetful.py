@@ -1,4 +1,4 @@
-"""The cache that keeps nothing answers as an empty one."""
+"""The dummy cache behaves like an empty cache."""
 
 import pytest
 

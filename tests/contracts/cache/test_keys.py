@@ -1,4 +1,4 @@
-"""Versions, prefixes, key functions; keys that are refused."""
+"""Versions, prefixes, key functions; rejected keys."""
 
 from typing import Any
 

@@ -34,7 +34,7 @@ async def test_without_a_timeout_the_setting_holds(subject: Subject) -> None:
     await ever.set("ever", 1)
     await ever.set("explicit", 1, DEFAULT_TIMEOUT)
     await at_once.set("never", 1)
-    await short.set("short", 1)  # the last: with little between its beginning and the first look
+    await short.set("short", 1)  # set last, to keep the time until the first read short
     assert await short.get_many(["short", "long", "ever", "explicit", "never"]) == {
         "short": 1,
         "long": 1,

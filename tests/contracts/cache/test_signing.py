@@ -1,4 +1,4 @@
-"""On stores that others may write to, values are signed and bound to their key; in memory they are not."""
+"""Values on shared stores are signed and bound to their key; values in memory are not."""
 
 import os
 import pickle
@@ -21,7 +21,7 @@ class Exploit:
 @pytest.fixture
 def shared(subject: Subject) -> Subject:
     if not subject.make().is_shared:
-        pytest.skip("nobody else can write into this process's memory")
+        pytest.skip("the store is private to the process")
     return subject
 
 

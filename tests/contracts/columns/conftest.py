@@ -70,12 +70,12 @@ TABLE = Table(
 
 
 class OrmColumns:
-    """SQLAlchemy's layer: what is read equals what was written, type included."""
+    """The SQLAlchemy layer: values read equal the values written, including their type."""
 
     is_exact = True
 
     async def keep(self, **values: Any) -> dict[str, Any]:
-        """Write one row and return what is read of it."""
+        """Write one row and return it as read back."""
         async with session_scope() as session:
             await session.execute(insert(TABLE).values(id=1, **values))
             await session.commit()
@@ -85,7 +85,7 @@ class OrmColumns:
 
 
 class BasedbColumns:
-    """The web.py layer: values come as the driver gives them."""
+    """The web.py layer: values have the types of the driver."""
 
     def __init__(self, db: Any) -> None:
         self.db = db
@@ -93,7 +93,7 @@ class BasedbColumns:
     is_exact = False
 
     async def keep(self, **values: Any) -> dict[str, Any]:
-        """Write one row and return what is read of it."""
+        """Write one row and return it as read back."""
         await self.db.insert("column_types", seqname=False, id=1, **values)
         row = await self.db.where("column_types", id=1).first()
         return {name: row[name] for name in values}
@@ -141,7 +141,7 @@ async def _made(connections: dict[str, Any]) -> AsyncIterator[None]:
                 await connection.run_sync(TABLE.metadata.drop_all)
                 await connection.run_sync(TABLE.metadata.create_all)
             yield
-            async with engine.begin() as connection:  # other tests look at what tables there are
+            async with engine.begin() as connection:  # other tests list the tables
                 await connection.run_sync(TABLE.metadata.drop_all)
         finally:
             await close_all()

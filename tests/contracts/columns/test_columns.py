@@ -1,4 +1,4 @@
-"""Every driver of both layers gives back what it was given, whatever the column's type."""
+"""Every driver of both layers returns the values written, for every column type."""
 
 import datetime as dt
 import json
@@ -53,7 +53,7 @@ def _sent_to_basedb(name: str, value: Any) -> Any:
 
 
 def _normal(name: str, read: Any) -> Any:
-    """A value of the small layer as the type that was written: SQLite and MySQL have fewer types."""
+    """Convert a value of the web.py layer to the type written: SQLite and MySQL have fewer types."""
     if name == "decimal":
         return Decimal(str(read))
     if name == "time":
@@ -84,7 +84,7 @@ async def test_a_value_comes_back_as_it_was(columns: Columns, name: str, value: 
         assert isinstance(read, type(value))
     else:
         read = _normal(name, (await columns.keep(**{name: _sent_to_basedb(name, value)}))[name])
-    if name == "decimal" and Connector.get_conn().engine.dialect.name == "sqlite":  # has binary floating point only
+    if name == "decimal" and Connector.get_conn().engine.dialect.name == "sqlite":  # binary floating point only
         assert abs(read - value) <= abs(value) * Decimal("1e-15")
     else:
         assert read == value
@@ -108,7 +108,7 @@ async def test_what_holds_bytes_is_bytes(columns: Columns, value: Any) -> None:
 async def test_json(columns: Columns, value: Any) -> None:
     if columns.is_exact:
         assert (await columns.keep(json=value))["json"] == value
-    else:  # is text there, in both directions
+    else:  # JSON columns are text in this layer, in both directions
         assert json.loads(str((await columns.keep(json=json.dumps(value)))["json"])) == value
 
 

@@ -1,4 +1,4 @@
-"""Each front door in front of each kind of application; the fixture carries the difference."""
+"""Every server with every kind of application, as one parametrized fixture."""
 
 import asyncio
 import itertools
@@ -36,7 +36,7 @@ APPLICATIONS: dict[str, Any] = {"tornado": TornadoApplication, "torngas_aio": ou
 
 @dataclass
 class House:
-    """An application behind a front door, and what its handlers have noted."""
+    """A running application, and the notes of its handlers."""
 
     application: Any
     address: Any
@@ -47,7 +47,7 @@ class House:
         return await Client.connect(self.address, self.tls)
 
     async def noted(self, note: str) -> None:
-        """Return once a handler has noted *note*."""
+        """Wait until a handler has added *note*."""
         await until(lambda: note in self.notes)
 
 
@@ -55,19 +55,19 @@ OpenHouse = Callable[..., Awaitable[House]]
 
 ASGI = "an ASGI server"
 LACKS = {
-    "unix": "the ASGI server listens: its sockets are its own",
-    "tls": "the ASGI server ends TLS: its contexts are its own",
-    "detach": "an ASGI server keeps its connections",
-    "raw bytes": "the ASGI server reads and refuses heads and frames by itself",
+    "unix": "the ASGI server opens its own sockets",
+    "tls": "the ASGI server terminates TLS with its own context",
+    "detach": "an ASGI server cannot detach a connection",
+    "raw bytes": "the ASGI server parses and rejects heads and frames",
     "keep-alive": "the ASGI server decides how long a connection is kept",
-    "unpacking": "ASGI servers hand bodies on as they came",
+    "unpacking": "ASGI servers do not decompress bodies",
 }
-"""What the tests of an ASGI door leave out, and why."""
+"""Feature that ASGI servers lack: the reason, for skipped tests."""
 PAIRS = [*itertools.product(SERVERS, BASES), (ASGI, "torngas_aio")]
 
 
 class HTTPServerOf:
-    """A server of ours or of Tornado's, started and stopped."""
+    """Our HTTP server, or Tornado's."""
 
     def __init__(self, server: Any, application: Any, options: dict[str, Any]) -> None:
         self._server = server(application, **options)
@@ -84,7 +84,7 @@ class HTTPServerOf:
 
 
 class Uvicorn:
-    """An ASGI server in the test's own loop."""
+    """An ASGI server in the test's event loop."""
 
     def __init__(self, application: Any, options: dict[str, Any]) -> None:
         config = uvicorn.Config(
@@ -95,7 +95,7 @@ class Uvicorn:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, sockets: list[socket.socket]) -> None:
-        # Not `serve`: it would take the process's signals.
+        # Not `serve`: it would install signal handlers.
         self._task = task = asyncio.create_task(self._server._serve(sockets))
         await until(lambda: self._server.started or task.done())
         if self._task.done():
@@ -109,7 +109,7 @@ class Uvicorn:
 
 @pytest.fixture(params=[*PAIRS], ids=" + ".join)
 def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """A front door and the kind of the application behind it."""
+    """A server and the kind of its application."""
     found: tuple[str, str] = request.param
     return found
 
@@ -118,7 +118,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
 async def open_house(pair: tuple[str, str], tmp_path: Path) -> AsyncIterator[OpenHouse]:
     """Start a server: `await open_house(**options)`, with `unix=True` or `tls=True` for other sockets.
 
-    A test says what not every door has: `wants="raw bytes"`; it is skipped where that is lacking.
+    A test names a feature that some servers lack, as `wants="raw bytes"`; it is skipped on these.
     """
     door, kind = pair
     opened: list[Any] = []

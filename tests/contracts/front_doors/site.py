@@ -1,4 +1,4 @@
-"""The site that every front door serves in these tests, made of whichever base classes are given."""
+"""The application under test, built on the given base classes."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["Bases", "rules"]
 
 @dataclass(frozen=True)
 class Bases:
-    """What the handlers are made of."""
+    """Base classes of the handlers."""
 
     handler: Any
     web_socket: Any
@@ -23,7 +23,7 @@ class Bases:
 
 
 def rules(bases: Bases, notes: list[str], folder: Path) -> list[tuple[Any, ...]]:  # noqa: C901  many small classes
-    """Return the site's rules; what handlers want to tell they append to *notes*."""
+    """Return the routing rules; handlers append events to *notes*."""
 
     class Plain(bases.handler):  # type: ignore[misc,name-defined]
         def get(self, name: str = "world") -> None:

@@ -1,4 +1,4 @@
-"""What holds behind every front door, for Tornado's handlers and for ours."""
+"""The contract of every server, with Tornado's handlers and with ours."""
 
 import asyncio
 import gzip
@@ -138,7 +138,7 @@ async def test_an_answer_that_breaks_its_promise_is_500_or_closes_the_connection
     _, kind = pair
     async with await house.client() as client:
         client.send(get(f"/lengths/{promised}/{given}") + get())
-        if kind == "torngas_aio" and given > promised:  # found before a byte has left
+        if kind == "torngas_aio" and given > promised:  # detected before the first byte is sent
             assert (await client.answer()).status == 500
             return
         data = await client.rest()
@@ -278,7 +278,7 @@ async def test_a_gzip_body_that_costs_too_much_is_refused(
 ) -> None:
     house = await open_house(wants="unpacking", decompress_request=True, max_body_size=1_000_000)
     if pair == ("tornado's", "tornado"):
-        pytest.skip("Tornado's own server and application know none of this")
+        pytest.skip("Tornado's server and application have no such limit")
     async with await house.client() as client:
         client.send(post(path, packed, "Content-Encoding: gzip") + get())
         data = await client.rest()
@@ -296,7 +296,7 @@ async def test_a_body_that_is_mostly_framing_is_refused(
 ) -> None:
     house = await open_house(wants="raw bytes")
     if pair == ("tornado's", "tornado"):
-        pytest.skip("Tornado's own server and application know none of this")
+        pytest.skip("Tornado's server and application have no such limit")
     async with await house.client() as client:
         chunks = b"%x\r\n%b\r\n" % (size, b"x" * size) * count
         client.send(
@@ -305,7 +305,7 @@ async def test_a_body_that_is_mostly_framing_is_refused(
         answer = await client.answer()
         assert answer.status == status
         if status == 200:
-            assert (await client.ask(get())).status == 200  # the connection goes on
+            assert (await client.ask(get())).status == 200  # the connection stays open
 
 
 async def test_a_body_beyond_the_limit_is_refused(open_house: OpenHouse) -> None:

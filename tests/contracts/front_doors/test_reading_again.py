@@ -1,4 +1,4 @@
-"""A body that was refused stays refused: who reads it again is told the same, and nothing more is read for it."""
+"""A rejected body stays rejected: reading it again raises the same error, and reads nothing more."""
 
 import asyncio
 import gzip
@@ -34,7 +34,7 @@ class Again(WebHandler):
                 outcomes.append(len(read))
             except BodyError as exc:
                 outcomes.append(exc.status)
-        for _ in range(10):  # turns of the loop in which a server would ask for the rest
+        for _ in range(10):  # iterations of the event loop in which a server would read the rest
             await asyncio.sleep(0)
         self.finish(json.dumps(outcomes))
 
@@ -49,7 +49,7 @@ async def _parts(body: Any, how: str) -> AsyncIterator[bytes]:
 
 @pytest.fixture(params=["ours", "tornado's", ASGI])
 async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
-    """Return a function that gives a client of a server with these options."""
+    """Return a function that starts a server with the given options and returns its client."""
     opened: list[Any] = []
 
     async def start(**options: Any) -> Client:
@@ -97,7 +97,7 @@ ORDERS = [
 async def test_a_body_that_is_too_large(connect: Connect, how: str, lines: list[str], body: bytes) -> None:
     async with await connect(max_body_size=1000) as client:
         answer = await client.ask(post(how, *lines) + body)
-        assert (answer.status, answer.headers["connection"]) == (200, "close")  # and no 100: nothing was asked for
+        assert (answer.status, answer.headers["connection"]) == (200, "close")  # no 100: nothing was read
         assert json.loads(answer.body) == [413, 413]
 
 
@@ -105,7 +105,7 @@ async def test_a_body_that_is_too_large(connect: Connect, how: str, lines: list[
 @pytest.mark.parametrize("body", [gzip.compress(b"x" * 100)[:-4], b"not packed", gzip.compress(b"") * 20], ids=len)
 async def test_a_body_that_is_broken(request: pytest.FixtureRequest, connect: Connect, how: str, body: bytes) -> None:
     if ASGI in request.node.name:
-        pytest.skip("ASGI servers hand bodies on as they came")
+        pytest.skip("ASGI servers do not decompress bodies")
     async with await connect(decompress_request=True) as client:
         answer = await client.ask(post(how, f"Content-Length: {len(body)}", "Content-Encoding: gzip") + body)
         assert answer.status == 200

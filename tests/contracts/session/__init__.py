@@ -1,1 +1,1 @@
-"""What sessions keep to on every store."""
+"""The contract of sessions on every store."""

@@ -7,7 +7,7 @@ from tests.contracts.cache.subject import Subject
 from tests.contracts.session.visitor import Stores, Visitor
 from torngas_aio.session import SessionStore
 
-# The stores' fixtures, whatever stores there are: pytest finds them among this module's names.
+# All fixtures of the stores: pytest collects them from this module's names.
 globals().update({name: found for name, found in vars(cache_suite).items() if not name.startswith("__")})
 
 

@@ -1,4 +1,4 @@
-"""Requests of one session at the same time: in one process, and in several."""
+"""Concurrent requests of one session, in one process and in several."""
 
 import asyncio
 

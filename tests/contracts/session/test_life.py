@@ -1,4 +1,4 @@
-"""A session begins, lives on, gets a new id, ends."""
+"""Life cycle of a session: creation, renewal, new id, end."""
 
 from decimal import Decimal
 from typing import Any
@@ -123,7 +123,7 @@ async def test_a_list_that_was_changed_into_something_else_is_refused_at_the_sav
 async def test_a_key_that_is_no_text_is_refused(visitor: Visitor) -> None:
     async with visitor.request() as session:
         with pytest.raises(SessionError, match="text, not int"):
-            session[1] = "x"  # type: ignore[index]  # what is refused
+            session[1] = "x"  # type: ignore[index]  # rejected at run time
 
 
 async def test_login_renews_the_id_and_keeps_the_data(visitor: Visitor) -> None:
@@ -210,7 +210,7 @@ async def test_a_lost_cookie_of_a_new_life_does_no_harm(stores: Stores) -> None:
     visitor = Visitor(stores.open())
     async with visitor.request() as session:
         session["user"] = "ann"
-    browser = visitor.copy()  # its answer is lost
+    browser = visitor.copy()  # the response to this copy is lost
     async with visitor.request() as session:
         session.set_expire(1000)
     assert await browser.data() == {"user": "ann"}
@@ -278,7 +278,7 @@ async def test_a_life_that_no_store_holds_is_refused(visitor: Visitor, seconds: 
 
 @pytest.mark.parametrize(("seconds", "life"), [(0.5, "1"), (1.2, "2"), (60.0, "60"), (10**10, "10000000000")])
 async def test_a_life_is_rounded_up(visitor: Visitor, seconds: float, life: str) -> None:
-    """Half a second was no limit at all."""
+    """Half a second must not become 0, which means no limit."""
     async with visitor.request() as session:
         session["a"] = 1
         session.set_expire(seconds)

@@ -1,4 +1,4 @@
-"""Sessions ended from elsewhere: one by its id, all of a user."""
+"""Revocation of sessions: one by its id, all of a user."""
 
 import asyncio
 

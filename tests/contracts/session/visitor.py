@@ -1,4 +1,4 @@
-"""A browser and its requests, without HTTP: a cookie that is sent and received.
+"""A browser and its requests without HTTP: only the cookie is sent and received.
 
 Begin with `Visitor.request`.
 """
@@ -16,7 +16,7 @@ SECRET = "a long random text for these tests"
 
 
 class Stores:
-    """Session stores of several processes over one store."""
+    """Session stores of several processes on one shared store."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -39,7 +39,7 @@ class Visitor:
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[Session]:
-        """Open the session, save it when the block ends, and take what cookie comes back."""
+        """Open the session, save it when the block ends, and store the cookie of the response."""
         session = await self.open()
         yield session
         await self.close(session)
@@ -61,5 +61,5 @@ class Visitor:
             return dict(session)
 
     def copy(self, store: SessionStore | None = None) -> "Visitor":
-        """Another tab of the browser, served by *store*."""
+        """Return another tab of the browser, served by *store*."""
         return Visitor(store or self.store, self.cookie, self.address)

@@ -1,1 +1,1 @@
-"""What every template engine does alike."""
+"""The contract of every template engine."""

@@ -1,4 +1,4 @@
-"""One engine each: how it is written, and a loader on a fresh directory."""
+"""Fixtures per template engine: its syntax, and a loader on an empty directory."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ PAGE = "<title>{title}</title>"
 
 @dataclass(frozen=True)
 class Language:
-    """How one engine writes what the suite asks for."""
+    """The suite's templates in the syntax of one engine."""
 
     name: str
     engine: str | None
@@ -94,7 +94,7 @@ def language(request: pytest.FixtureRequest) -> Language:
 
 
 class FileStore:
-    """A template directory and the loader on it."""
+    """A template directory and its loader."""
 
     def __init__(self, path: Path, language: Language) -> None:
         self.path = path
@@ -103,7 +103,7 @@ class FileStore:
         self._loader: TemplateLoader | None = None
 
     def write(self, name: str, source: str) -> str:
-        """Write a template; *source* is the name of a piece of the language, or the source itself."""
+        """Write a template; *source* is a key of the language, or the source itself."""
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.language.pieces.get(source, source), encoding="utf-8")
@@ -122,11 +122,11 @@ class FileStore:
         return self._loader
 
     async def render(self, source: str, **values: Any) -> str:
-        """Return the page of one template with these *values*."""
+        """Render one template with *values*."""
         return (await (await self.load(self.write("page.html", source))).render(values)).decode()
 
     async def load(self, name: str, parent: str | None = None) -> Template:
-        """Load as `TemplateLoader.fetch` does, in a worker thread: files are read."""
+        """Load in a worker thread, as `TemplateLoader.fetch` does: it reads files."""
         return await asyncio.to_thread(self.loader.load, name, parent)
 
 

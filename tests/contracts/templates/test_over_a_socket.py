@@ -1,4 +1,4 @@
-"""Pages of handlers, asked for over a socket, alike in every engine."""
+"""Pages of handlers, requested over a socket, with every engine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +28,7 @@ class Page(FlashMessageMixIn, WebHandler):
 
 
 class Client:
-    """Starts applications on the folder's templates, and stops them at the end."""
+    """A client that starts applications on the folder's templates, and stops them at the end."""
 
     def __init__(self, folder: FileStore) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Client:
                 return await client.get(path, headers=headers)
 
     def load_part(self, application: Application) -> Any:
-        """Have the template of a UI module in memory: modules cannot await, so its first look reads the file."""
+        """Preload the template of a UI module: modules cannot await, so the first use would read the file."""
         config = settings.TEMPLATE_CONFIG
         loader = self.folder.make(**self.folder.options)
         loader.load("part.html")
@@ -75,7 +75,7 @@ async def test_every_engine_has_the_handler_s_names(client: Client, tmp_path: Pa
     (tmp_path / "static" / "a.css").write_text("a")
     client.folder.write("page.html", "names")
 
-    def hash_it(application: Application) -> None:  # the first look at a static file reads it
+    def hash_it(application: Application) -> None:  # the first use of a static file reads it
         StaticFileHandler.make_static_url(application.settings, "a.css")
 
     response = await client.get(static_path=str(tmp_path / "static"), warm=hash_it)
@@ -212,7 +212,7 @@ async def test_names_cost_nothing_unless_the_page_uses_them(client: Client, lang
             return "Ann"
 
     if language.name == "mako":
-        pytest.skip("Mako chooses files when the page is made, so every name is made")
+        pytest.skip("Mako selects files at render time, so every name is computed")
     client.folder.write("page.html", "value")
     assert (await client.get(Costly)).status_code == 200
     assert asked == []

@@ -101,7 +101,7 @@ async def test_a_call_in_a_template_may_be_awaited(folder: FileStore, language: 
         return "<called>"
 
     if not language.is_awaiting:
-        pytest.skip("these functions cannot pause; pass the value instead")
+        pytest.skip("functions of this engine cannot await; pass the value instead")
     assert await folder.render("call", call=call) == "&lt;called&gt;"
     template = await folder.load("page.html")
     assert b"".join([part async for part in template.stream({"call": call})]) == b"&lt;called&gt;"
@@ -160,7 +160,7 @@ async def test_an_error_in_a_stream_comes_after_what_was_made(folder: FileStore)
 
 
 class SlowItem:
-    """A part of a page that takes long and cannot be cut."""
+    """A slow part of a page that cannot be split."""
 
     def __init__(self, threads: list[threading.Thread]) -> None:
         self._threads = threads
@@ -180,7 +180,7 @@ async def test_large_pages_that_take_long_are_made_in_a_worker_thread(folder: Fi
     threads: list[threading.Thread] = []
     template = await folder.load(folder.write("page.html", "loop"))
     if not template.is_sync:
-        pytest.skip("what may await stays in its loop")
+        pytest.skip("templates that may await are rendered in the event loop")
     values = {"items": [SlowItem(threads), SlowItem(threads)]}
     pages = [await template.render(values) for _ in range(3)]
     assert pages[0] == pages[1] == pages[2]
@@ -218,7 +218,7 @@ async def test_the_worker_thread_sees_the_caller_s_context(folder: FileStore) ->
 
 
 async def test_a_value_that_ends_its_thread_is_an_error_of_the_page(folder: FileStore) -> None:
-    """Else whoever renders would wait for ever."""
+    """Otherwise the caller of `render` would never return."""
 
     class Item:
         is_over = False
@@ -233,7 +233,7 @@ async def test_a_value_that_ends_its_thread_is_an_error_of_the_page(folder: File
     folder.options = {"offload_bytes": 10}
     template = await folder.load(folder.write("page.html", "value"))
     item = Item()
-    await template.render({"value": item})  # large: the next one is made in a thread, where the engine has any
+    await template.render({"value": item})  # large: the next page is rendered in a thread, if the engine uses threads
     item.is_over = True
     with pytest.raises((RuntimeError, SystemExit), match="3") as caught:
         await template.render({"value": item})
@@ -253,7 +253,7 @@ async def test_names_that_lead_out_of_the_directory_are_refused(folder: FileStor
 async def test_an_include_cannot_lead_out_of_the_directory(folder: FileStore) -> None:
     (folder.path.parent / "part.html").write_text("secret")
     source = folder.language["include"].replace("part.html", "../part.html")
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - each engine has its own moment and words
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the type and the message differ by engine
         await folder.render(source, value=1)
     assert "secret" not in str(caught.value)
 
@@ -320,9 +320,9 @@ async def test_when_its_time_is_up_one_looks_after_a_template_and_the_others_go_
     old = await loader.fetch(folder.write("page.html", "one"))
     folder.write("page.html", "second")
     assert loader.find("page.html") is old
-    loader._fetched = {"page.html": (old, 0.0)}  # its time is up
+    loader._fetched = {"page.html": (old, 0.0)}  # expired
     assert loader.find("page.html") is None, "this one is to fetch it"
-    assert loader.find("page.html") is old, "nobody else waits for that"
+    assert loader.find("page.html") is old, "other callers do not wait"
     fresh = await loader.fetch("page.html")
     assert await fresh.render({}) == b"second"
     assert loader.find("page.html") is fresh
@@ -375,5 +375,5 @@ async def test_an_async_iterable_can_be_walked(folder: FileStore, language: Lang
             yield number
 
     if language.name != "jinja2-async":
-        pytest.skip("only loops of Jinja2's with `enable_async` can pause")
+        pytest.skip("only loops of Jinja2 with `enable_async` can await")
     assert await folder.render("loop", items=items()) == "<li>0</li><li>1</li><li>2</li>"

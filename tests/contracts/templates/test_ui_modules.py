@@ -1,4 +1,4 @@
-"""UI modules that wait, in every engine."""
+"""UI modules with a coroutine `render`, in every engine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ def client(folder: FileStore) -> Client:
 
 @pytest.fixture
 async def one_thread() -> AsyncIterator[None]:
-    """A page in a thread waits for a module whose own page is made in a thread."""
+    """Limit the pool to one thread: a page in a thread waits for a module whose page also needs a thread."""
     limiter = anyio.to_thread.current_default_thread_limiter()
     before, limiter.total_tokens = limiter.total_tokens, 1
     yield
@@ -31,7 +31,7 @@ async def one_thread() -> AsyncIterator[None]:
 
 
 def call(language: Language, expression: str) -> str:
-    """A call of a module, such as `Best(2)`, as *language* writes it."""
+    """Return a call of a module, such as `Best(2)`, in the syntax of *language*."""
     engine = language.name.partition("-")[0]
     return {
         "tornado": f"{{% module {expression} %}}",
