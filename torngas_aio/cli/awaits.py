@@ -1,11 +1,11 @@
-"""Forgotten awaits in the project's files, found by reading them: nothing is imported or run.
+"""Missing awaits in the project's files, found by static analysis: nothing is imported or run.
 
-    names      what they stand for, as `port.names` knows it for sure
-    calls      of what must be awaited, under none of `await`, an argument, an assignment, a return
-    forms      a statement, a condition, `or`, `in`, an operand, a loop, a plain `with`; what a builtin is
-               given, such as `len(...)`, `any(... for ...)`; `"...".format(...)`
+    names      resolved by `port.names`, with `is_sure`
+    calls      of awaitables that are not under `await`, and are not passed on, assigned or returned
+    forms      a statement, a condition, `or`, `in`, an operand, a loop, a plain `with`; the argument of a builtin,
+               such as `len(...)`, `any(... for ...)`; `"...".format(...)`
 
-A call is reported where its object is known for sure.
+A call is reported only if the type of its object is certain.
 """
 
 import ast
@@ -29,19 +29,19 @@ __all__ = [
 
 SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
 MAX_BYTES = 1_000_000
-"""Larger files are made by programs."""
+"""Larger files are skipped: they are usually generated."""
 
 OPENED = {"lock", "presence", "scope", "subscription", "transaction"}
-"""Kinds of objects that `async with` opens."""
+"""Kinds of objects that are opened by `async with`."""
 
 TAKERS = frozenset({
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "print", "range",
     "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip",
 })  # fmt: skip
-"""Builtins that take a value, and never what waits for one."""
+"""Builtins that accept a value, never an awaitable."""
 
 TIMEOUTS = {"set": 2, "add": 2, "touch": 1, "get_or_set": 2, "set_many": 1, "expire": 1}
-"""Methods of a cache and the place of their timeout."""
+"""Methods of a cache: the index of their timeout argument."""
 
 FORMS: dict[str, type] = {"call": ast.Call, "task": ast.Call, "in": ast.Compare, "with": ast.With}
 KINDS = tuple(set(FORMS.values()))
@@ -51,7 +51,7 @@ KNOWN = IMPORTED | dict.fromkeys(
 
 
 def unawaited_faults(folder: Path) -> list[Fault]:
-    """Return a fault for each call in the Python files under *folder* whose result was to be awaited."""
+    """Return a fault for each call in the Python files under *folder* that lacks an `await`."""
     trees = {path: tree for path in project_files(folder) if (tree := parsed(path)) is not None}
     modules = [summarize(tree, str(path.relative_to(folder)), module_of(path, folder)) for path, tree in trees.items()]
     names = Names(modules, is_sure=True, known=KNOWN)
@@ -63,7 +63,7 @@ def unawaited_faults(folder: Path) -> list[Fault]:
 
 
 def project_files(folder: Path, suffixes: tuple[str, ...] = (".py",)) -> Iterator[Path]:
-    """Yield the files under *folder*, in order; links, hidden folders and installed packages are left out.
+    """Yield the files under *folder*, sorted; symbolic links, hidden folders and installed packages are skipped.
 
     Raises:
         OSError: A folder cannot be read.
@@ -79,22 +79,22 @@ def project_files(folder: Path, suffixes: tuple[str, ...] = (".py",)) -> Iterato
 
 
 def parsed(path: Path) -> ast.Module | None:
-    """Return the syntax tree of a Python file, None where it cannot be parsed."""
+    """Return the syntax tree of a Python file, None if it cannot be parsed."""
     try:
         with tokenize.open(path) as file:
             return ast.parse(file.read())
-    except (SyntaxError, ValueError, OSError, RecursionError):  # importing it tells, if it is ever imported
+    except (SyntaxError, ValueError, OSError, RecursionError):  # its import reports the error, if it is imported at all
         return None
 
 
 def module_of(path: Path, folder: Path) -> str:
-    """Return the dotted name by which files under *folder* import *path*."""
+    """Return the dotted module name of *path*, relative to *folder*."""
     parts = path.relative_to(folder).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 
 
 class _File:
-    """One file: its uses of objects of the framework, and which of them do not wait."""
+    """One file, and its uses of framework objects that lack an `await`."""
 
     def __init__(self, module: Module, tree: ast.Module, names: Names) -> None:
         self._module = module
@@ -103,15 +103,15 @@ class _File:
         self._parents = parents_of(tree)
 
     def faults(self) -> Iterator[tuple[int, str]]:
-        """Yield line and sentence of each fault."""
+        """Yield the line and the message of each fault."""
         nodes = {(position_of(node), type(node)): node for node in self._parents if isinstance(node, KINDS)}
         for function in self._module.functions.values():
             for use in function.uses:
                 if use.form in FORMS:
                     kind = self._names.valued(self._names.resolve(use.chain, self._module.path, function))
-                    yield from self._told(nodes[use.position, FORMS[use.form]], use.chain, kind)
+                    yield from self._faults_of(nodes[use.position, FORMS[use.form]], use.chain, kind)
 
-    def _told(self, node: ast.AST, chain: Chain, kind: str) -> Iterator[tuple[int, str]]:
+    def _faults_of(self, node: ast.AST, chain: Chain, kind: str) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Call) and kind.startswith("awaited") and self._is_used(node):
             yield node.lineno, f"`{_short(node)}` is not awaited. Write `await {_short(node)}`."
         elif isinstance(node, ast.Call) and kind in OPENED and isinstance(self._parents[node], ast.Expr):
@@ -125,13 +125,13 @@ class _File:
                     yield node.lineno, f"`with {_short(item.context_expr)}` cannot wait. Write `async with`."
 
     def _is_used(self, call: ast.expr) -> bool:  # noqa: PLR0911  one for each form
-        """Whether *call* stands where its result is dropped or taken for the value."""
+        """Whether the result of *call* is dropped, or used as if it were the awaited value."""
         parent = self._parents[call]
         if isinstance(parent, ast.NamedExpr) or (isinstance(parent, ast.IfExp) and parent.test is not call):
             return self._is_used(parent)
         if isinstance(parent, ast.GeneratorExp) and parent.elt is call:
-            return self._is_taken(parent)
-        if self._is_taken(call) or isinstance(parent, ast.Match | ast.Subscript):
+            return self._is_argument_of_builtin(parent)
+        if self._is_argument_of_builtin(call) or isinstance(parent, ast.Match | ast.Subscript):
             return True
         if isinstance(parent, ast.Expr | ast.BoolOp | ast.UnaryOp | ast.BinOp | ast.Compare | ast.Assert):
             return True
@@ -143,8 +143,8 @@ class _File:
             return parent.iter is call and not getattr(parent, "is_async", 0)
         return isinstance(parent, ast.Attribute) and parent.attr != "__await__"
 
-    def _is_taken(self, node: ast.AST) -> bool:
-        """Whether a builtin takes *node* for a value, or `"...".format`."""
+    def _is_argument_of_builtin(self, node: ast.AST) -> bool:
+        """Whether *node* is an argument of one of `TAKERS`, or of `"...".format`."""
         parent = self._parents[node]
         if not isinstance(parent, ast.Call) or node is parent.func:
             return False
@@ -155,7 +155,7 @@ class _File:
 
 
 def has_zero_timeout(call: ast.Call) -> bool:
-    """Whether *call* gives a cache a timeout of 0, by name or by place."""
+    """Whether *call* passes a timeout of 0 to a cache method, by keyword or by position."""
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in TIMEOUTS:
         return False
     if "cache" not in ast.unparse(call.func.value):

@@ -1,6 +1,6 @@
-"""The `await`s and `async`s that a file needs, written into it.
+"""Insertion of the `await`s and `async`s that a file needs.
 
-Commands of a Redis client get their arguments in the form of redis-py 3 and later, another one than 1.8's StrictRedis.
+Arguments of Redis commands are rewritten to the form of redis-py 3 and later, which differs from 1.8's StrictRedis.
 """
 
 import ast
@@ -20,7 +20,7 @@ FORMS: dict[str, type] = {
     "call": ast.Call, "open": ast.Call, "slice": ast.Subscript, "user": ast.Attribute, "in": ast.Compare,
     "with": ast.With, "for": ast.expr, "text": ast.Call, "arguments": ast.Call, "task": ast.Call,
 }  # fmt: skip
-"""Form of a use: its kind of node."""
+"""Form of a use: its node type."""
 
 OPTIONS = {"nx", "xx", "ch", "incr", "gt", "lt"}
 
@@ -29,15 +29,15 @@ def await_calls(
     path: str, text: str, functions: set[int], uses: Iterable[Use], main: Iterable[Use], *,
     is_script: bool, is_python2: bool, is_plain: bool = False,
 ) -> tuple[str, list[Finding]]:  # fmt: skip
-    """Return *text* with its calls awaited, and what is left to do.
+    """Return *text* with its calls awaited, and the findings for the rest.
 
     Args:
         functions: Lines of the `def`s that become `async def`.
-        uses: What waits in functions.
-        main: What waits in the module's own code, outside of functions.
-        is_script: Whether nothing else imports the file.
+        uses: Uses inside functions that must be awaited.
+        main: The same in module-level code.
+        is_script: Whether no other file imports this one.
         is_python2: Whether the project is written for Python 2.
-        is_plain: Whether it stays with Tornado's handlers.
+        is_plain: Whether the project keeps Tornado's handlers.
     """
     tree = parsed(text)
     assert tree is not None
@@ -54,7 +54,7 @@ def await_calls(
         findings += [Finding(path, use.position[0], "TGM203", advice) for use in main]
     wanted = {(use.position, use.form) for use in [*uses, *(main if tail else [])] if not use.is_awaited}
     lists: set[ast.AST] = set()
-    for node in reversed(edits.nodes):  # inner ones first, as `Edits.wrap` wants them
+    for node in reversed(edits.nodes):  # inner nodes first, as `Edits.wrap` requires
         if isinstance(node, ast.FunctionDef) and node.lineno in functions:
             _make_async(node, edits)
         position = position_of(node) if isinstance(node, ast.expr | ast.stmt) else None
@@ -71,7 +71,7 @@ def await_calls(
                 findings.append(Finding(path, node.lineno, "TGM313", advice))
     for node in lists:
         start, end = edits.span(node)
-        is_shared = edits.text[start - 1].isidentifier()  # the brackets are those of the call
+        is_shared = edits.text[start - 1].isidentifier()  # the parentheses belong to the call
         edits.replace(start, start + 1, "([" if is_shared else "[")
         edits.replace(end - 1, end, "])" if is_shared else "]")
     text = edits.applied()
@@ -83,7 +83,7 @@ def _make_async(function: ast.FunctionDef, edits: Edits) -> None:
     edits.replace(start, start, "async ")
     for each in function.decorator_list:
         name = dotted(each).rpartition(".")[2]
-        if name in IN_THREADS:  # they are for plain functions
+        if name in IN_THREADS:  # valid on plain functions only
             begin = edits.line_start(edits.span(each)[0])
             edits.replace(begin, edits.text.index("\n", begin) + 1, "")
         elif name == "contextmanager":
@@ -118,7 +118,7 @@ def _write(edits: Edits, node: ast.AST, form: str) -> None:
 
 
 def _tail(tree: ast.Module, main: list[Use]) -> list[ast.stmt]:
-    """The statements at the end of a script that can be moved into a coroutine function."""
+    """Return the trailing statements of a script that can be moved into a coroutine function."""
     first = min(use.position[0] for use in main)
     index = next(i for i, node in enumerate(tree.body) if first <= (node.end_lineno or 0))
     tail = tree.body[index:]
@@ -147,7 +147,7 @@ def _is_guard(node: ast.stmt) -> bool:
 
 
 def _wrapped(text: str, index: int, *, is_plain: bool) -> str:
-    """Move the statements from *index* on into a coroutine function that runs, in the project unless it *is_plain*."""
+    """Move the statements from *index* on into a coroutine function and run it, in the project unless *is_plain*."""
     tree = parsed(text)
     assert tree is not None
     lines = text.splitlines(keepends=True)
@@ -176,7 +176,7 @@ def _wrapped(text: str, index: int, *, is_plain: bool) -> str:
 
 
 def write_arguments(call: ast.Call, command: str, edits: Edits, *, is_python2: bool) -> bool:
-    """Write the arguments of *call* in today's form; return False where it is not known which form they have."""
+    """Rewrite the arguments of *call* to redis-py 3's form; return False if their present form is unknown."""
     given = call.args if command.startswith("mset") else call.args[1:]
     has_star = any(isinstance(each, ast.Starred) for each in given)
     if command == "zincrby":
@@ -191,7 +191,7 @@ def write_arguments(call: ast.Call, command: str, edits: Edits, *, is_python2: b
 
 
 def _write_mapping(call: ast.Call, given: list[ast.expr], edits: Edits, *, is_python2: bool) -> bool:
-    """Make one dictionary of scores and members in turn and of keywords."""
+    """Merge alternating scores and members, and keywords, into one dictionary."""
     pairs = [each for each in call.keywords if each.arg not in OPTIONS]
     is_mapping = len(given) == 1 or (len(given) > 1 and isinstance(given[0], ast.Dict))
     if is_mapping or not (given or pairs):
@@ -210,7 +210,7 @@ def _write_mapping(call: ast.Call, given: list[ast.expr], edits: Edits, *, is_py
 
 
 def _write_amount(call: ast.Call, given: list[ast.expr], edits: Edits, *, is_python2: bool) -> bool:
-    """Name member and amount of a `zincrby`; the amount was the last argument, and 1 if it was not given."""
+    """Pass member and amount of a `zincrby` by keyword; the amount was the last argument, by default 1."""
     keywords = {each.arg for each in call.keywords}
     if len(given) == 1 and keywords <= {"amount"}:
         edits.wrap(given[0], "value=", "" if keywords else ", amount=1")

@@ -1,7 +1,7 @@
-r"""Files, packets and codecs that are of bytes in Python 3: edits of a Python 2 project.
+r"""Files, packets and codecs that use bytes in Python 3: edits of a Python 2 project.
 
 open(path).read().decode("gbk")     open(path, "rb").read().decode("gbk")
-buf[0] == '\0'                      buf[0:1] == b'\0', where struct.unpack takes buf
+buf[0] == '\0'                      buf[0:1] == b'\0', if buf is passed to struct.unpack
 text.encode("hex")                  to_unicode(codecs.encode(utf8(text), "hex"))
 """
 
@@ -17,28 +17,28 @@ from torngas_aio.cli.port.texts import CODECS, UTF8, as_bytes, codec_of, is_byte
 __all__ = ["ESCAPES", "mend_binary"]
 
 ESCAPES = {"string_escape", "string-escape"}
-"""Codecs that have none in their place."""
+"""Codecs without a replacement."""
 
 BINARY = {
     "Image.open", "PIL.Image.open", "gzip.GzipFile", "marshal.dump", "marshal.load", "pickle.Pickler",
     "pickle.Unpickler", "pickle.dump", "pickle.load", "tarfile.open", "zipfile.ZipFile",
 }  # fmt: skip
-"""What takes a file of bytes."""
+"""Functions that accept a binary file."""
 
 TAKES_BYTES = {"pickle.loads", "marshal.loads", "struct.unpack", "hashlib.md5", "hashlib.sha1", "base64.b64encode"}
-"""What a file, or what is read from it, is given to as bytes."""
+"""Functions that accept the content of a binary file."""
 
 CSV = {"csv.reader", "csv.writer", "csv.DictReader", "csv.DictWriter"}
-"""What a file of text is given to."""
+"""Functions that accept a text file."""
 
 NEUTRAL = {"close", "flush", "seek", "tell", "fileno", "flock", "getvalue", "lockf", "name", "closed", "truncate"}
-"""What is done with a file, whether it is one of text or bytes."""
+"""Operations on text files and binary files alike."""
 
 TEXT_METHODS = {name for name in dir(str) if name[0] != "_"} - {"encode"}
 
 
 def mend_binary(edits: Edits) -> None:
-    """Write into *edits* what the file, made Python 3 already, reads and writes as bytes; run it to a fixpoint."""
+    """Add to *edits* the bytes handling of a file already converted to Python 3; repeat until nothing changes."""
     _Mender(edits).run()
 
 
@@ -72,7 +72,7 @@ class _Mender:
             as_bytes(call.args[0], edits)
 
     def _mend_codec(self, call: ast.Call, value: ast.expr) -> None:
-        """Ask `codecs` for what is no encoding of text; it takes and gives bytes."""
+        """Call `codecs` for a codec that is not a text encoding; it accepts and returns bytes."""
         edits, codec, is_encoding = self._edits, codec_of(call), last_name(call) == "encode"
         is_text = codec == "rot13"
         head = "" if is_text or is_bytes(value) else f"{edits.imported('tornado.escape', 'utf8')}("
@@ -84,11 +84,11 @@ class _Mender:
         parent = edits.parents[call]
         is_mapped = isinstance(parent, ast.Call) and ast.unparse(parent).startswith("map(ord, ")
         if is_mapped and not maker:
-            edits.replace(edits.span(parent)[0], edits.span(call)[0], "")  # bytes are numbers
+            edits.replace(edits.span(parent)[0], edits.span(call)[0], "")  # iterating bytes yields integers
             edits.replace(edits.span(call)[1], edits.span(parent)[1], "")
 
     def _mend_open(self, call: ast.Call) -> None:
-        """Open for bytes a file that is used for bytes only, and for text one that `csv` reads or writes."""
+        """Open a file in binary mode if it is used for bytes only, in text mode if `csv` reads or writes it."""
         keywords = {each.arg: each.value for each in call.keywords}
         mode = keywords.pop("mode", [*call.args, None, None][1])
         value = mode.value if isinstance(mode, ast.Constant) else "" if mode is None else None
@@ -112,7 +112,7 @@ class _Mender:
             self._edits.wrap(call.args[0], "", ', "rb"')
 
     def _mend_buffer(self, call: ast.Call) -> None:
-        """Keep bytes in a buffer that is given an upload, or to what reads or writes bytes."""
+        """Use `BytesIO` for a buffer that receives an upload, or is passed to code that reads or writes bytes."""
         uses = {self._is_use_of_bytes(each) for each in self._loads_of(call)}
         is_upload = any(isinstance(each, ast.Subscript) and self._is_upload(each) for each in call.args)
         if False not in uses and (True in uses or is_upload):
@@ -121,7 +121,7 @@ class _Mender:
                 as_bytes(each, self._edits)
 
     def _write_text(self, file: ast.AST) -> None:
-        """Write text as it is where *file*, which is open for text, writes it as UTF-8."""
+        """Remove the UTF-8 encoding from writes to *file*, which is open in text mode."""
         method = self._edits.parents[file]
         call = self._edits.parents[method]
         if not isinstance(method, ast.Attribute) or method.attr != "write" or not isinstance(call, ast.Call):
@@ -132,14 +132,14 @@ class _Mender:
                 self._edits.replace(self._edits.span(encode.value)[1], self._edits.span(each)[1], "")
 
     def _loads_of(self, call: ast.Call) -> Sequence[ast.AST]:
-        """Return where what *call* returns is used: the call itself, or the loads of the name that it is given."""
+        """Return the uses of the result of *call*: the call itself, or the loads of the name that it is assigned to."""
         parent = self._edits.parents[call]
         target = parent.optional_vars if isinstance(parent, ast.withitem) else None
         target = parent.targets[0] if isinstance(parent, ast.Assign) else target
         return loads_in(self._edits.scope_of(call), target.id) if isinstance(target, ast.Name) else [call]
 
     def _is_use_of_bytes(self, node: ast.AST) -> bool | None:
-        """Whether the file *node* is used for bytes; None where text or bytes would do."""
+        """Whether the file *node* is used for bytes; None if both text and bytes work."""
         parent = self._edits.parents[node]
         parent = self._edits.parents[parent] if isinstance(parent, ast.keyword) else parent
         if isinstance(parent, ast.Call):
@@ -157,14 +157,14 @@ class _Mender:
             is_given = isinstance(outer, ast.Call) and self._edits.full_name(outer.func) in TAKES_BYTES
             return (
                 is_given
-                or self._is_answer(outer)
+                or self._is_response(outer)
                 or self._is_decoded(call)
                 or (None if is_taken(call, self._edits) else False)
             )
         return None if isinstance(parent, ast.Attribute) and parent.attr in NEUTRAL else False
 
-    def _is_answer(self, call: ast.AST) -> bool:
-        """Whether *call* answers a request with what it is given, which may be of any kind of file."""
+    def _is_response(self, call: ast.AST) -> bool:
+        """Whether *call* writes its argument to a response, which may be of any content type."""
         node = call
         while node in self._edits.parents and not isinstance(node, ast.ClassDef):
             node = self._edits.parents[node]
@@ -172,7 +172,7 @@ class _Mender:
         return called(call) in ("self.write", "self.finish") and any(each.endswith("Handler") for each in bases)
 
     def _is_decoded(self, node: ast.AST) -> bool:
-        """Whether *node* is decoded from another encoding than UTF-8."""
+        """Whether *node* is decoded from an encoding other than UTF-8."""
         parent = self._edits.parents[node]
         call = self._edits.parents[parent] if isinstance(parent, ast.Attribute) and parent.attr == "decode" else None
         return isinstance(call, ast.Call) and codec_of(call) not in UTF8 | CODECS
@@ -191,7 +191,7 @@ class _Mender:
         return isinstance(parent, ast.Attribute) and parent.attr in TEXT_METHODS
 
     def _mend_packed(self, call: ast.Call) -> None:
-        """Add bytes to what *call* packs, and have it pack their number, not that of characters."""
+        """Concatenate bytes to the result of *call*, and pack lengths in bytes, not in characters."""
         for each in _packed_texts(call):
             as_bytes(each, self._edits)
         node: ast.AST = call
@@ -206,7 +206,7 @@ class _Mender:
                 as_bytes(each, self._edits)
 
     def _mend_unpacked(self, call: ast.Call) -> None:
-        """Read as bytes, in the function of *call*, the name that it unpacks."""
+        """Treat the name that *call* unpacks as bytes throughout its function."""
         edits, scope, given = self._edits, self._edits.scope_of(call), call.args[-1]
         name = dotted(given.value if isinstance(given, ast.Subscript) else given)
         loads = [] if (scope, name) in self._unpacked else loads_in(scope, name)
@@ -228,7 +228,7 @@ class _Mender:
 
 
 def _packed_texts(call: ast.Call) -> Iterator[ast.expr]:
-    """Yield the arguments of *call* that its format takes as bytes: `s` and `p`."""
+    """Yield the arguments of *call* whose format is `s` or `p`: these must be bytes."""
     values = iter(call.args[1:])
     for count, code in re.findall(r"(\d*)([a-zA-Z?])", text_of(call.args[0])):
         taken = list(islice(values, 1 if code in "sp" else 0 if code == "x" else int(count or 1)))
@@ -238,7 +238,7 @@ def _packed_texts(call: ast.Call) -> Iterator[ast.expr]:
 
 
 def _summands(node: ast.AST) -> Iterator[ast.expr]:
-    """Yield what is added up in *node*."""
+    """Yield the operands of the sum *node*."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield from _summands(node.left)
         yield from _summands(node.right)

@@ -1,8 +1,8 @@
-"""Which functions of the project must be coroutine functions, and which calls must be awaited.
+"""Functions of the project that must be coroutine functions, and calls that must be awaited.
 
-    a call that waits  ->  its function awaits  ->  the calls of that function wait  ->  ...  until nothing is added
+    a call must be awaited  ->  its function becomes `async def`  ->  calls of that function must be awaited  ->  ...
 
-What is ambiguous, and what cannot await, is reported and left.
+The steps repeat until nothing is added. Ambiguous calls, and calls where `await` is impossible, are only reported.
 """
 
 import re
@@ -24,36 +24,36 @@ COMMON_METHODS = frozenset({
     "read", "write", "close", "open", "flush", "send", "recv", "connect", "delete", "post", "put", "add", "set", "run",
     "start", "stop", "finish", "render", "info", "debug", "error", "warning", "execute", "commit", "acquire", "release",
 })  # fmt: skip
-"""Names too common to tell a method of the project by."""
+"""Names too common to identify a method of the project."""
 
 AWAITING_CALLEES = LOOP_CALLS | frozenset({
     "connect", "wraps", "start_soon", "receiver", "partial", "super", "isinstance", "getattr", "render",
     "render_string",
 })  # fmt: skip
-"""What may be given a coroutine function, or does not call what it is given."""
+"""Functions that accept coroutine functions, or do not call their arguments."""
 
 WAITING_KINDS = {
     "in": ("cache",), "with": ("transaction", "pipeline", "lock", "pubsub"), "for": ("query",),
     "open": ("transaction",), "slice": ("query",),
 }  # fmt: skip
-"""What must be awaited in forms other than a call."""
+"""Form of a use other than a call: the kinds of objects that must be awaited in it."""
 
 OF_PYTEST = re.compile(r"(?:^|/)(?:test_\w+|\w+_test)\.py:(?:Test\w*\.)?test\w*$")
 RUN_BY_TESTS = re.compile(r"\.(?:test\w*|setUp|tearDown)$")
 
 
 class Project:
-    """Which functions of a project must await, and what.
+    """The coroutine functions of a project, and the calls that they await.
 
     Attributes:
-        names: What the project's names stand for.
+        names: Resolves the project's names.
         coroutines: Functions that are, or must become, coroutine functions.
-        awaited: For each of them and each module's own code, the uses that wait.
-        blocked: Function and why it, or a place in it, cannot await: the uses that wait there.
-        common: Common name of methods: the calls of it on objects that are not known.
+        awaited: Coroutine function, or "" for module-level code: the uses to await in it.
+        blocked: Function, and the reason why `await` is impossible in it: the affected uses.
+        common: Common method name: its calls on objects of unknown type.
         unsure: Calls of methods that several classes define, and these methods.
-        decorated: Decorator of the project: the functions on which it stands.
-        findings: Calls of Redis clients that have no form in which they are awaited.
+        decorated: Decorator of the project: the functions that it decorates.
+        findings: Calls of Redis clients that cannot be converted by adding `await`.
     """
 
     def __init__(self, modules: list[Module], *, is_python2: bool = False, is_plain: bool = False) -> None:
@@ -71,7 +71,7 @@ class Project:
         self.findings: list[Finding] = []
 
     def solve(self) -> None:
-        """Find the coroutine functions and what is awaited."""
+        """Find the coroutine functions and the uses to await; fills the attributes."""
         todo = self._begin()
         while todo or (todo := self._await_groups()):
             key = todo.pop()
@@ -79,19 +79,19 @@ class Project:
                 continue
             self.coroutines.add(key)
             overrides = [each for each in self.names.overrides(key) if not self.names.function(each).blocker]
-            todo += [each for each in overrides if not self._hands_on(each)]
+            todo += [each for each in overrides if not self._returns_future(each)]
             for callee in [key, *self._wrapped_by(key)]:
                 for caller, use in self._callers[callee]:
                     is_task = self.names.function(callee).is_endless and caller[1] and not use.is_awaited
                     todo += self._await(caller, replace(use, form="task") if is_task else use)
 
     def _begin(self) -> list[Key]:
-        """Return the coroutine functions that depend on no others, and what waits in any case."""
+        """Resolve all uses; return the functions that are coroutine functions independently of others."""
         found: list[Key] = []
         waiting: list[tuple[Key, Use]] = []
         for path, module in self.names.modules.items():
             for function in module.functions.values():
-                is_hook = self._is_framework_method(path, function) and not self._hands_on((path, function.name))
+                is_hook = self._is_framework_method(path, function) and not self._returns_future((path, function.name))
                 if function.is_async or is_hook:
                     found.append((path, function.name))
                 waiting += self._resolve_uses(path, function)
@@ -99,21 +99,21 @@ class Project:
                     self.decorated[decorator].add((path, function.name))
         return found + [each for key, use in waiting for each in self._await(key, use)]
 
-    def _hands_on(self, key: Key) -> bool:
-        """Whether a function of a Tornado project may return a future: in an `async def` it would not be awaited."""
+    def _returns_future(self, key: Key) -> bool:
+        """Whether a function of a Tornado project may return a future, which `async def` would not await."""
         function = self.names.function(key)
         if not self.names.is_plain or function.is_async or function.returned[-1:] != ("()",):
             return False
         return not self.names.valued(self.names.resolve(function.returned, key[0], function))
 
     def _await_groups(self) -> list[Key]:
-        """Await the calls of one of several functions all of which wait; return the functions that wait by it."""
+        """Await calls whose possible callees are all coroutine functions; return the functions that become so."""
         groups = [*self.wrapping(), *self._dispatched(), *self.unsure]
         waiting = [(key, use) for key, use, callees in groups if callees and self.coroutines.issuperset(callees)]
         return [each for key, use in waiting if use not in self.awaited[key] for each in self._await(key, use)]
 
     def wrapping(self) -> Iterator[tuple[Key, Use, set[Key]]]:
-        """Yield each call of what a decorator is given: the function that it is in, the call, what is decorated."""
+        """Yield each call of a decorated function by its decorator: the enclosing function, the call, the decorated."""
         for (path, name), decorated in self.decorated.items():
             call = (*self.names.function((path, name)).parameters[:1], "()")
             for function in self.names.modules[path].functions.values():
@@ -122,19 +122,19 @@ class Project:
                         yield (path, function.name), use, decorated
 
     def _wrapped_by(self, key: Key) -> list[Key]:
-        """Return the functions in whose place the decorator's wrapper *key* is called."""
+        """Return the functions that *key*, a decorator's wrapper, replaces."""
         outer = (key[0], key[1].rpartition(".")[0])
         return [*self.decorated.get(outer, ())] if outer[1] and self.names.function(key).name != outer[1] else []
 
     def _dispatched(self) -> Iterator[tuple[Key, Use, set[Key]]]:
-        """Yield each call of what `getattr(x, 'do_' + name)` gives, and the methods whose names begin so."""
+        """Yield each call of a `getattr(x, 'do_' + name)`, and the methods whose names have that prefix."""
         for key, use in self._dispatching:
             function = self.names.function(key)
             methods = self.names.methods_of(self.names.family((key[0], function.owner)) if function.owner else [])
             yield key, use, {each for each in methods if each[1].partition(".")[2].startswith(function.prefix)}
 
     def waiting_names(self) -> frozenset[str]:
-        """Return the names by which a template may call coroutine functions of the project, and nothing else of it."""
+        """Return the names that only coroutine functions of the project have, without names too common to tell."""
         names = defaultdict[str, set[bool]](set)
         for path, module in self.names.modules.items():
             for name in module.functions:
@@ -148,18 +148,18 @@ class Project:
         )
 
     def names_in_templates(self) -> frozenset[str]:
-        """Return the names that wait in a template when they are called and, with a dot, when they are read."""
+        """Return the names to await in a template: bare when they are called, with a leading dot when they are read."""
         names = self.waiting_names()
         properties = {key[1].rpartition(".")[2] for key, blocker in self.blocked if blocker == PROPERTY}
         user = ["current_user"] if self.loads_user() else []
         return names.union(f".{name}" for name in [*properties, *(names & self.names.methods.keys()), *user])
 
     def loads_user(self) -> bool:
-        """Whether `get_current_user` of a handler waits."""
+        """Whether a handler's `get_current_user` is a coroutine function."""
         return bool(self.coroutines & {*self.names.methods["get_current_user"]})
 
     def test_cases(self) -> dict[Key, str]:
-        """Return the test cases: "tornado" for those of tornado.testing, "unittest" for others that have to wait."""
+        """Return the test cases: "tornado" for those of tornado.testing, "unittest" for others with coroutines."""
         found: dict[Key, str] = {}
         for root, kind in self.names.tests.items():
             family = self.names.reached(root, is_up=False)
@@ -176,7 +176,7 @@ class Project:
         return name in VERBS and self.names.is_handler((path, owner))
 
     def _resolve_uses(self, path: str, function: Function) -> Iterator[tuple[Key, Use]]:
-        """Yield the uses that wait in any case; note those that depend on functions of the project."""
+        """Yield the uses that must be awaited; record those that depend on functions of the project."""
         key = (path, function.name)
         yield from ((key, use) for use in function.uses if self._waits(key, use, function))
         for (callee, chain), position in function.passed.items():
@@ -188,7 +188,7 @@ class Project:
                 self.blocked[key, blocker].append(Use((*chain, "()"), position))
 
     def _waits(self, key: Key, use: Use, function: Function) -> bool:
-        """Whether *use* waits in any case; what depends on functions of the project is noted."""
+        """Whether *use* must be awaited; a use that depends on a function of the project is recorded."""
         found = self.names.resolve(use.chain, key[0], function)
         is_mixed, found = found.startswith("mixed:"), found.removeprefix("mixed:")
         if use.form == "user":
@@ -202,9 +202,9 @@ class Project:
         if not function.name and what in ("db session", "query") and not waits:
             self.awaited[key].append(replace(use, form="start"))
         if use.form in ("call", "task"):
-            self._note_call(key, use, function, found)
+            self._record_call(key, use, function, found)
         if waits and is_mixed:
-            text = f"`{use.text}` waits, unless it is a list or dictionary that is given here: some calls give one."
+            text = f"`{use.text}` must be awaited, except on a list or dictionary: some callers pass one here."
             self.findings.append(Finding(key[0], use.position[0], "TGM201", text))
             return False
         callee = key_of(found) if found.startswith("result:") and use.form in ("call", "task", "with") else None
@@ -212,10 +212,10 @@ class Project:
             self._callers[callee].append((key, use))
         return waits
 
-    def _note_call(self, key: Key, use: Use, function: Function, kind: str) -> None:
+    def _record_call(self, key: Key, use: Use, function: Function, kind: str) -> None:
         is_method = len(use.chain) > 2 and use.chain[-2][:1] == "."
         if is_method:
-            self._tell_of_redis(key, use)
+            self._report_redis(key, use)
         if function.prefix and self._is_dispatched(use, function):
             self._dispatching.append((key, use))
         elif is_method and not kind:
@@ -227,7 +227,7 @@ class Project:
         )  # fmt: skip
 
     def _decorators(self, path: str, function: Function) -> Iterator[Key]:
-        """Yield the project's functions that are given *function* as its decorators."""
+        """Yield the project's functions that receive *function* as its decorators."""
         for chain in function.decorators:
             kind = self.names.resolve(tuple(step for step in chain if step != "()"), path, None)
             if kind.startswith("func:"):
@@ -235,14 +235,14 @@ class Project:
                 inner = [each for each in self.names.modules[place].functions if each.rpartition(".")[0] == name]
                 yield from [(place, each) for each in (inner if chain[-1] == "()" else [name])]
 
-    def _tell_of_redis(self, key: Key, use: Use) -> None:
-        """Report *use* where it is a Redis command that replies in bytes or takes other arguments than it did."""
+    def _report_redis(self, key: Key, use: Use) -> None:
+        """Record *use* if it is a Redis command that replies in bytes, or whose arguments have changed."""
         command = use.chain[-2][1:]
         if command not in REDIS_READS | REDIS_ITERATORS | set(REDIS_CHANGED):
             return
         kind = self.names.valued(self.names.resolve(use.chain[:-2], key[0], self.names.function(key)))
         if kind == "redis" and command in REDIS_ITERATORS:
-            text = f"`{use.text}` is gone through with `async for` in `async def`."
+            text = f"`{use.text}` is iterated with `async for`, in an `async def`."
             self.findings.append(Finding(key[0], use.position[0], "TGM201", text))
         elif kind == "redis" and command in REDIS_READS and self._is_python2:
             self.awaited[key].append(replace(use, form="text"))
@@ -251,7 +251,7 @@ class Project:
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]
-        is_super = use.chain[0].startswith("super(")  # of a class that is none of the project's
+        is_super = use.chain[0].startswith("super(")  # of a class outside of the project
         if is_super or name in BUILTIN_METHODS or name in VERBS or self.names.is_foreign(use.chain, key):
             return
         if name in COMMON_METHODS:
@@ -265,7 +265,7 @@ class Project:
             self.unsure.append((key, use, set(found)))
 
     def _await(self, key: Key, use: Use) -> list[Key]:
-        """Have the function *key* await *use*; return the functions that become coroutine functions by it."""
+        """Record that *key* awaits *use*; return the functions that become coroutine functions."""
         function = self.names.function(key)
         if (use.is_awaited and function.is_async) or (use.form == "task" and not function.name):
             return []
@@ -279,7 +279,7 @@ class Project:
         return [key] if function.name and key not in self.coroutines and use.form != "task" else []
 
     def _blocker(self, key: Key, function: Function) -> str:
-        """Return why who calls the function *key* does not await it; empty where it does, or may."""
+        """Return why the caller of the function *key* does not await it; empty if it does, or may."""
         name = function.name.rpartition(".")[2]
         owner = (key[0], function.owner)
         if function.owner and name in SYNC_METHODS and self.names.is_handler(owner):

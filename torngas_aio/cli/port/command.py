@@ -1,4 +1,4 @@
-"""`torngas-aio port PATH` and the answer to `torngas-aio migrate`."""
+"""The commands `torngas-aio port PATH` and `torngas-aio migrate`."""
 
 import argparse
 import ast
@@ -33,21 +33,23 @@ __all__ = ["Migrate", "Port"]
 TRANSFORMS = ("python2", *REWRITES, "await")
 ENGINE_SETTING = re.compile(r"""(?m)^[^#\n]*['"]template_engine['"]\s*:\s*['"]([\w.]+)""")
 OLD_IMPORT = re.compile(r"(?m)^[ \t]*(?:from|import)[ ]torngas\b")
-"""torngas 1.8 ran in Python 2 only."""
+"""Import of torngas 1.8, which ran in Python 2 only."""
 
 IMPORTS = re.compile(r"(?m)^[ \t]*(?:from|import)[ \t]+(\w[\w., \t]*)")
 
 POOL_FROM = 40
-"""Files from which several processes are quicker than one."""
+"""Number of files from which several processes are faster than one."""
 
 
 @dataclass
 class _File:
-    """One file: what it was, what it becomes, and what is known of it.
+    """One file: its original text, its converted text, its summary and findings.
 
     Attributes:
-        name: Its path from the project's folder.
-        engine: That of a template; empty for Python files.
+        name: Path relative to the project's folder.
+        text: The original text.
+        made: The converted text.
+        engine: Template engine; empty for Python files.
     """
 
     path: Path
@@ -61,7 +63,7 @@ class _File:
     findings: list[Finding] = field(default_factory=list[Finding])
 
     def summarize(self, known: ast.Module | None = None) -> None:
-        """Take down what the Python file says now; *known* is its syntax tree."""
+        """Update the summary of the Python file; *known* is its syntax tree, if it is parsed already."""
         found = known or parsed(self.made)
         assert found is not None
         self.module = summarize(found, self.name, module_of(Path(self.name), Path()))
@@ -69,13 +71,13 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """What a project is made for, as most of its files tell.
+    """The Python version and the framework of a project, by the majority of its files.
 
     Attributes:
-        is_python2: Python 2 only. Files that do not tell are converted, too.
-        is_python3: Python 3, or both. Files of Python 2 only are converted, and no import is relative.
+        is_python2: Python 2 only. Files of unknown version are converted as well.
+        is_python3: Python 3, or both. Only files for Python 2 are converted, and no import is made relative.
         is_plain: Tornado, without torngas.
-        scripts: Folders whose modules a script beside them imports, and nothing as those of a package.
+        scripts: Folders whose modules are imported by a script beside them, and never as a package.
         starts: Such scripts in packages that other files import.
     """
 
@@ -92,8 +94,8 @@ _Look = tuple[int, bool, bool, bool, set[str], Path | None]
 class Port:
     """Change a torngas 1.8 or Tornado 4/5 project, in Python 2 or 3, into one for torngas_aio.
 
-    Shows the changes as a unified diff and writes nothing, unless `--write` is given. What is left to do by hand is
-    listed with codes; docs/migration/codes.md explains each. The project is read, never imported or run.
+    Prints the changes as a unified diff; `--write` writes them to the files. Places to change by hand are listed with
+    codes; docs/migration/codes.md explains each. The project is read, never imported or run.
     """
 
     help = "change a torngas 1.8 or Tornado project into one for torngas_aio"
@@ -110,11 +112,11 @@ class Port:
         parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per CPU)")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Read, change, report.
+        """Convert the project and print the findings.
 
         Raises:
             ArgumentError: There is no such folder, or `--jobs` is below 1.
-            ConfigError: fissix is not installed, or git has changes here that would be mixed with ours.
+            ConfigError: fissix is not installed, or git has uncommitted changes here.
         """
         root = Path(arguments.path).resolve()
         if not root.exists():
@@ -143,7 +145,7 @@ class Port:
                 findings += left_over(found, file.made, file.name, reads, is_plain=origin.is_plain)
             if file.engine:
                 findings += templates.left_in(file.made, file.engine, file.name, names)
-        if any("signed-pickle" in file.made for file in files):  # which keeps what JSON does not
+        if any("signed-pickle" in file.made for file in files):  # it stores the values that JSON cannot
             findings = [found for found in findings if found.code != "TGM307"]
         changed = [file for file in files if file.made != file.text]
         _finish(changed, arguments)
@@ -152,16 +154,16 @@ class Port:
 
 
 class Migrate:
-    """Tell which of two commands is meant: `db upgrade` or `port`."""
+    """An ambiguous command: `db upgrade` or `port`."""
 
-    help = "a question: `db upgrade` or `port`?"
+    help = "ambiguous: use `db upgrade` or `port`"
     takes_rest = True
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("rest", nargs="*", help="not used")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Ask which of the two was meant.
+        """Refuse the command, naming the two that may be meant.
 
         Raises:
             ArgumentError: Always.
@@ -173,7 +175,7 @@ class Migrate:
 
 
 def _read_all(paths: list[Path], root: Path, skipped: list[str], jobs: int) -> tuple[list[_File], _Origin]:
-    """Return each file, read, rewritten on its own and summarized, and what the project is made for."""
+    """Return the files, each read, rewritten on its own and summarized, and the project's origin."""
     count = len(paths)
     if jobs == 1 or count < POOL_FROM:
         origin = _origin_of(map(_look_at, paths))
@@ -185,9 +187,9 @@ def _read_all(paths: list[Path], root: Path, skipped: list[str], jobs: int) -> t
 
 
 def _look_at(path: Path) -> _Look:
-    """Return for which Python the file is, whether it names tornado, torngas, and imports 1.8; its imports.
+    """Return the file's Python version, whether it mentions tornado, torngas, imports 1.8; its imports; its path.
 
-    Last comes the path of a script that is started in a package and imports other modules of its folder.
+    The path is set only for a script inside a package that imports other modules of its folder.
     """
     try:
         text = tree.read(path)[0]
@@ -252,7 +254,7 @@ def _read_one(path: Path, root: Path, skipped: list[str], origin: _Origin) -> _F
 
 
 def _convert_templates(files: list[_File], skipped: list[str], origin: _Origin) -> None:
-    """Find each template's engine and, in a Python 2 project, write its code in Python 3."""
+    """Detect each template's engine and, in a Python 2 project, convert its code to Python 3."""
     settings = [found[1].lower() for file in files if (found := ENGINE_SETTING.search(file.text))]
     default = next((name for name in ("jinja2", "mako") if any(name in each for each in settings)), "tornado")
     pages = [file for file in files if file.path.suffix != ".py" and not file.findings]
@@ -267,7 +269,7 @@ def _convert_templates(files: list[_File], skipped: list[str], origin: _Origin) 
 
 
 def _reads(files: list[_File]) -> dict[str, list[str]]:
-    """Return where the attributes of each name are read, in Python files and templates."""
+    """Return the places that read each attribute name, in Python files and templates."""
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
         places = {(name, line) for name, line, _ in file.module.reads} if file.module else set[tuple[str, int]]()
@@ -280,7 +282,7 @@ def _reads(files: list[_File]) -> dict[str, list[str]]:
 
 
 def _await_all(files: list[_File], origin: _Origin) -> tuple[list[Finding], frozenset[str]]:
-    """Write `async` and `await` into the files; return what is left to do and the names that wait in templates."""
+    """Insert `async` and `await` into the files; return the findings, and the names that templates must await."""
     before = [file.made for file in files]
     project = _write_awaits(files, origin)
     changed = [file for file, text in zip(files, before, strict=True) if file.made != text]
@@ -302,7 +304,7 @@ def _await_all(files: list[_File], origin: _Origin) -> tuple[list[Finding], froz
 
 
 def _write_awaits(files: list[_File], origin: _Origin) -> Project:
-    """Write `async` and `await` into the files, to a fixpoint through the project; the findings are what is left."""
+    """Insert `async` and `await` into the files, to a fixpoint over the project; return it with its findings."""
     modules = [file.module for file in files if file.module is not None]
     project = Project(modules, is_python2=origin.is_python2, is_plain=origin.is_plain)
     project.solve()

@@ -1,4 +1,4 @@
-"""Generators that Tornado 4 ran as coroutines, made coroutine functions.
+"""Conversion of Tornado 4's generator coroutines to `async def`.
 
 @gen.coroutine, @gen.engine, @asynchronous       async def
 x = yield f(), [g(), h()], pool.submit(i)        await f(), multi([g(), h()]), wrap_future(pool.submit(i))
@@ -24,16 +24,16 @@ TASK = re.compile(r"(?:^|\bgen\.)Task$")
 RETURN = re.compile(r"(?:^|\bgen\.)Return$")
 MOMENT = re.compile(r"(?:^|\bgen\.)moment$")
 LISTS = re.compile(r"^(?:\w+\.)*\w*(?:s|list)$")
-"""Names, given elsewhere, of what may be a list of futures."""
+"""Variable names that suggest a list of futures, for variables assigned elsewhere."""
 
 EXECUTOR = re.compile(r"pool|exec|thread", re.IGNORECASE)
 GONE_NAMES = {"asynchronous", "engine", "Task", "Callback", "Wait", "WaitAll"}
 OLD_NAMES = {"coroutine", "Return"}
-ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
+FINISHERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
 
 
 def rewrite_coroutines(edits: Edits, path: Path, root: Path) -> None:
-    """Write into *edits* `async def` and `await` for what Tornado's decorators ran."""
+    """Add to *edits* `async def` and `await` for the functions under Tornado's decorators."""
     done: set[ast.AST] = set()
     for function in [node for node in edits.nodes if isinstance(node, FunctionNode)]:
         names = {_name(each, edits): each for each in function.decorator_list}
@@ -45,13 +45,13 @@ def rewrite_coroutines(edits: Edits, path: Path, root: Path) -> None:
             continue
         done.update(old.values())
         is_coroutine = is_test or any(map(COROUTINE.search, old))
-        mark = "" if is_coroutine or _answers_itself(function.body) else CALLBACK_COMMENT
+        mark = "" if is_coroutine or _finishes_response(function.body) else CALLBACK_COMMENT
         for each in old.values():
             start, end = edits.line_start(edits.span(each)[0]), edits.span(each)[1]
             line = f"{' ' * function.col_offset}{mark}\n" if mark else ""
             edits.replace(start, edits.text.index("\n", end) + 1, line)
         if not is_coroutine:
-            continue  # a handler's method becomes `async def` with those that wait, a callback does not
+            continue  # a handler's method becomes `async def` in `calls`; a callback does not
         if isinstance(function, ast.FunctionDef):
             start, _ = edits.span(function)
             edits.replace(start, start, "async ")
@@ -68,13 +68,13 @@ def rewrite_coroutines(edits: Edits, path: Path, root: Path) -> None:
 
 
 def _name(node: ast.AST, edits: Edits) -> str:
-    """Return the full name of *node*, or of what it calls, as far as it is known."""
+    """Return the full name of *node*, or of the function that it calls, as far as it is known."""
     node = node.func if isinstance(node, ast.Call) else node
     return edits.full_name(node) or dotted(node)
 
 
 def _is_job(node: ast.AST, edits: Edits, held: set[str]) -> bool:
-    """Whether *node* gives work to an executor, whose future is awaited."""
+    """Whether *node* submits work to an executor and its future is awaited."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "submit":
         return False
     holder = edits.parents[holder_of(node, edits.parents)]
@@ -83,18 +83,18 @@ def _is_job(node: ast.AST, edits: Edits, held: set[str]) -> bool:
     )
 
 
-def _answers_itself(body: list[ast.stmt]) -> bool:
-    """Whether the response is finished where *body* ends, on each of its branches."""
+def _finishes_response(body: list[ast.stmt]) -> bool:
+    """Whether every branch at the end of *body* finishes the response."""
     last = body[-1]
     if isinstance(last, ast.If):
-        return bool(last.orelse) and _answers_itself(last.body) and _answers_itself(last.orelse)
+        return bool(last.orelse) and _finishes_response(last.body) and _finishes_response(last.orelse)
     if isinstance(last, ast.Raise):
         return True
-    return isinstance(last, ast.Expr | ast.Return) and called(last.value) in ANSWERS
+    return isinstance(last, ast.Expr | ast.Return) and called(last.value) in FINISHERS
 
 
 def _without_task(task: ast.Call, edits: Edits) -> None:
-    """Await what `gen.Task` gave a callback, where it is a coroutine today: `fetch`, and `add_timeout` as a sleep."""
+    """Replace `gen.Task(f, ...)` by an awaited call, for `fetch` and, as a sleep, for `add_timeout`."""
     what, first = task.args[:2]
     method = what.attr if isinstance(what, ast.Attribute) else ""
     start, after = edits.span(task)[0], edits.span(what)[1]
@@ -103,7 +103,7 @@ def _without_task(task: ast.Call, edits: Edits) -> None:
     if method == "fetch" and re.search(r"client|http", edits.source(what), re.IGNORECASE):
         edits.replace(start, edits.span(what)[0], "")
         edits.replace(after, edits.span(first)[0], "(")
-        edits.insert_argument(task, "raise_error=False")  # a callback was given the errors, too
+        edits.insert_argument(task, "raise_error=False")  # a callback received errors as well
     elif method == "add_timeout" and last_name(first) == "timedelta":
         edits.replace(start, edits.span(first)[0], f"{edits.imported('asyncio')}.sleep(")
         edits.wrap(first, "", ".total_seconds()")
@@ -112,7 +112,7 @@ def _without_task(task: ast.Call, edits: Edits) -> None:
 
 
 def _taker_of(node: ast.AST, edits: Edits) -> str:
-    """Return the function that makes of *node* what `await` takes; `yield` took more than that."""
+    """Return the function that makes *node* awaitable; Tornado's `yield` accepted lists and dictionaries, too."""
     is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)  # of lists
     if (
         is_sum
@@ -131,7 +131,7 @@ def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> bool:
         start, end = edits.span(node)
         if value is None or call is None:
             edits.replace(start, end, "return")
-        elif "\n" in edits.source(node):  # its parentheses hold the lines together
+        elif "\n" in edits.source(node):  # the parentheses keep the lines one statement
             edits.replace(start, edits.text.index("(", edits.span(call.func)[1]), "return ")
         else:
             edits.replace(start, edits.span(value)[0], "return ")
@@ -152,7 +152,7 @@ def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> bool:
 
 
 def _drop_unused(edits: Edits, done: set[ast.AST]) -> None:
-    """Take out of imports what Tornado 6 lacks, and the names that only nodes had which are *done* with."""
+    """Remove from imports the names that Tornado 6 lacks, and those used only by the nodes *done*."""
     for node in edits.tree.body:
         if not isinstance(node, ast.ImportFrom) or node.module not in ("tornado.gen", "tornado.web"):
             continue
@@ -166,12 +166,12 @@ def _is_dropped(alias: ast.alias, done: set[ast.AST], edits: Edits) -> bool:
         return False
     loads = loads_in(edits.tree, alias.asname or alias.name)
     is_used = any(not done.intersection(_around(each, edits)) for each in loads)
-    is_handed_on = alias.asname is not None and not loads
-    return not is_handed_on and (alias.name in GONE_NAMES or not is_used)
+    is_reexported = alias.asname is not None and not loads
+    return not is_reexported and (alias.name in GONE_NAMES or not is_used)
 
 
 def _around(node: ast.AST, edits: Edits) -> Iterator[ast.AST]:
-    """Yield *node* and what it stands in."""
+    """Yield *node* and its ancestors, innermost first."""
     while node in edits.parents:
         yield node
         node = edits.parents[node]

@@ -1,4 +1,4 @@
-"""A file: replacements in its text, by the positions that `ast` gives, and its names."""
+"""Replacements in the text of a file, at the positions of `ast` nodes, and the names that the file binds."""
 
 import ast
 import re
@@ -13,11 +13,11 @@ __all__ = ["Edits"]
 
 
 class Edits:
-    """Insertions and replacements, applied at once; those that overlap an earlier one are dropped.
+    """Insertions and replacements, applied together; one that overlaps an earlier one is dropped.
 
     Args:
         text: Python source with `\\n` line ends.
-        tree: Its syntax tree; where it is given, imports can be added.
+        tree: Its syntax tree; required for adding imports.
     """
 
     def __init__(self, text: str, tree: ast.Module | None = None) -> None:
@@ -38,12 +38,12 @@ class Edits:
 
     @cached_property
     def nodes(self) -> list[ast.AST]:
-        """All nodes, those that stand inside others after them."""
+        """All nodes, each after its parent."""
         return list(self.parents)
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """Name in the file: dotted name of what it imports."""
+        """Name in the file: dotted name of the imported object."""
         found: dict[str, str] = {}
         for node in self.nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
@@ -56,11 +56,11 @@ class Edits:
         return f"{self.imports[root]}{dot}{rest}" if root in self.imports else "" if dot else root
 
     def is_free(self, name: str) -> bool:
-        """Whether *name* is imported, or a builtin that the file does not hide."""
+        """Whether *name* is imported, or a builtin that the file does not shadow."""
         return name in self.imports or not binds(self.tree, name)
 
     def value_of(self, node: ast.AST) -> str:
-        """Return the source of *node* and, where it is a name, of what it is given: by its function, or by the file."""
+        """Return the source of *node* and, for a name, of the values assigned to it in its function, or in the file."""
         found, name = [node], dotted(node)
         scope = self.scope_of(node) if isinstance(node, ast.Name) else self.tree
         for each in ast.walk(scope) if name else ():
@@ -73,19 +73,19 @@ class Edits:
         return " ".join(map(ast.unparse, found))
 
     def scope_of(self, node: ast.AST) -> ast.AST:
-        """Return the function in which *node* stands; the module outside of functions."""
+        """Return the function that contains *node*; the module if there is none."""
         while not isinstance(node, FunctionNode | ast.Module):
             node = self.parents[node]
         return node
 
     def statement_of(self, node: ast.AST) -> ast.stmt:
-        """Return the innermost statement in which *node* stands."""
+        """Return the innermost statement that contains *node*."""
         while not isinstance(node, ast.stmt):
             node = self.parents[node]
         return node
 
     def offset(self, line: int, column: int) -> int:
-        """Return the index in the text of *column*, a count of UTF-8 bytes, of *line*, from 1."""
+        """Return the index in the text of *line*, from 1, and *column*, from 0 in UTF-8 bytes."""
         content = self._lines[line - 1] if line <= len(self._lines) else ""
         if not content.isascii():
             column = len(content.encode()[:column].decode(errors="ignore"))
@@ -106,23 +106,23 @@ class Edits:
         return self._starts[bisect_right(self._starts, offset) - 1]
 
     def replace(self, start: int, end: int, new: str) -> None:
-        """Put *new* for what is between *start* and *end*."""
+        """Replace the text between *start* and *end* by *new*."""
         self._found.append((start, end, len(self._found), new))
 
     def wrap(self, node: ast.AST, before: str, after: str) -> None:
-        """Put *before* and *after* around *node*; of two nodes that end at one place, call for the inner one first."""
+        """Insert *before* and *after* around *node*; of two nodes with the same end, wrap the inner one first."""
         start, end = self.span(node)
         self._found.append((start, start, -len(self._found), before))
         if after:
             self._found.append((end, end, -1_000_000 + len(self._found), after))
 
     def call(self, function: str, node: ast.AST) -> None:
-        """Give *node* to *function*, a dotted name that is imported."""
+        """Wrap *node* in a call of *function*, a dotted name; its import is added."""
         module, _, name = function.rpartition(".")
         self.wrap(node, f"{self.imported(module, name)}(", ")")
 
     def imported(self, module: str, name: str = "") -> str:
-        """Return the name by which the file has *name* of *module*, or *module* itself; import it if it does not."""
+        """Return the file's name for *name* of *module*, or for *module* itself; add the import if it is missing."""
         known = [node for node in self.tree.body if isinstance(node, ast.ImportFrom if name else ast.Import)]
         for node in known:
             for each in node.names:
@@ -137,7 +137,7 @@ class Edits:
         return alias if is_taken else name or module
 
     def add(self, statement: str) -> None:
-        """Add *statement* once, after the imports that the file begins with."""
+        """Add *statement* once, after the imports at the top of the file."""
         if statement in self._added:
             return
         self._added.add(statement)
@@ -154,7 +154,7 @@ class Edits:
         self._found.append((start, start, -2_000_000 + len(self._found), f"{lead}{statement}\n"))
 
     def remove_argument(self, call: ast.Call, argument: ast.AST) -> None:
-        """Take *argument*, positional or by keyword, and its comma out of *call*."""
+        """Remove *argument*, positional or keyword, and its comma from *call*."""
         start, end = self.span(argument)
         before = [self.span(each)[1] for each in [*call.args, *call.keywords] if self.span(each)[1] <= start]
         if before:
@@ -164,12 +164,12 @@ class Edits:
         self.replace(start, end, "")
 
     def insert_argument(self, call: ast.Call, text: str) -> None:
-        """Add *text* as the last argument of *call*, which has others."""
+        """Add *text* as the last argument of *call*, which must have others."""
         last = max(self.span(each)[1] for each in [*call.args, *call.keywords])
         self.replace(last, last, f", {text}")
 
     def keep_names(self, node: ast.Import | ast.ImportFrom, kept: list[ast.alias], lines: Sequence[str] = ()) -> None:
-        """Leave of the import *node* the names *kept*, and put *lines* below it; nothing is left of an empty one."""
+        """Reduce the import *node* to the names *kept*, and add *lines* below it; an empty import is removed."""
         head = f"from {node.module} import " if isinstance(node, ast.ImportFrom) else "import "
         start, end = self.span(node)
         made = [f"{head}{', '.join(map(ast.unparse, kept))}"] if kept else []

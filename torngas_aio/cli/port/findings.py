@@ -1,4 +1,4 @@
-"""What is left to do by hand: one code for each kind, found by reading Python files."""
+"""Places in Python files to change by hand, with one code for each kind."""
 
 import ast
 import re
@@ -53,7 +53,7 @@ TAKES_NO_CALLBACK = {
         "oauth2_request", "twitter_request",
     )),
 }  # fmt: skip
-"""Method that took `callback=`: of a stream, the number of arguments after which it came."""
+"""Method that accepted `callback=`: for methods of streams, its position among the arguments."""
 
 LATER = {"PeriodicCallback", "add_callback", "add_timeout", "call_at", "call_later", "spawn_callback"}
 GONE = {
@@ -66,34 +66,34 @@ GONE = {
     "tornado.stack_context": "contextvars", "tornado.testing.LogTrapTestCase": "unittest.TestCase.assertLogs",
     "tornado.wsgi.WSGIAdapter": "torngas_aio.asgi", "tornado.wsgi.WSGIApplication": "torngas_aio.asgi",
 }  # fmt: skip
-"""Modules and names that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
+"""Modules and names that Tornado 6 lacks or that need an older Tornado: their replacement."""
 
 OURS = {"TGM303", "TGM305", "TGM306", "TGM307", "TGM308", "TGM309"}
-"""Codes of what only torngas_aio does otherwise."""
+"""Codes of changes in torngas_aio itself, which do not concern a project that keeps Tornado's handlers."""
 
 MARKS = {
     "TGM311": "Python 2 divided integers into integers: write // for that, then delete the comment.",
     "TGM402": "The response ends when the method returns: await what calls back, then delete the comment.",
 }
-"""Code: what to do where a comment with it stands, which an earlier run has written."""
+"""Code: the advice for a comment with this code, written by an earlier run."""
 
 ROUNDED = "round(2.5) was 3.0 and is 2: write what is meant, then delete the comment."
-"""The same for TGM311 where a number is rounded."""
+"""The advice for a TGM311 comment on a call of `round`."""
 
 UNCALLED = {
     "__coerce__": "convert in `__add__` and its siblings",
     **dict.fromkeys(("__hex__", "__oct__"), "write `__index__`"),
     **{f"__{verb}slice__": f"take a slice in `__{verb}item__`" for verb in ("get", "set", "del")},
 }  # fmt: skip
-"""Special methods of Python 2, and what takes their place."""
+"""Special methods of Python 2: their replacement."""
 
-Told = tuple[ast.AST, str, str]
-"""What it is about, the code, and what to do."""
+Advice = tuple[ast.AST, str, str]
+"""The node, the code and the advice."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing to look at."""
+    """One place to change or review by hand."""
 
     path: str
     line: int
@@ -104,25 +104,25 @@ class Finding:
 def left_over(
     tree: ast.Module, text: str, path: str, reads: Mapping[str, list[str]], *, is_plain: bool = False
 ) -> Iterator[Finding]:
-    """Yield what a person has to look at in the Python file *path* with *text*, one of a kind for each line.
+    """Yield the findings in the Python file *path* with *text*, at most one per line and code.
 
     Args:
-        reads: Where attributes of a name are read in the project, templates included.
-        is_plain: Whether the project stays with Tornado's handlers, and with sessions and databases of its own.
+        reads: Attribute name: the places that read it in the project, templates included.
+        is_plain: Whether the project keeps Tornado's handlers, and its own sessions and databases.
     """
     for number, content in enumerate(text.split("\n"), 1) if "# TGM" in text else ():
         for code, advice in MARKS.items():
             if content.lstrip().startswith(f"# {code}:"):
                 yield Finding(path, number, code, ROUNDED if " rounded " in content else advice)
-    found = [*_Reader(tree, is_plain=is_plain).told(), *_relationships(tree, reads)]
-    told = {(getattr(node, "lineno", 1), code): advice for node, code, advice in found}
-    for (line, code), advice in told.items():
+    found = [*_Reader(tree, is_plain=is_plain).advices(), *_relationships(tree, reads)]
+    advices = {(getattr(node, "lineno", 1), code): advice for node, code, advice in found}
+    for (line, code), advice in advices.items():
         if not (is_plain and code in OURS):
             yield Finding(path, line, code, advice)
 
 
 class _Reader:
-    """One file: what is known of its names, and what is to be told of its nodes."""
+    """One file: its nodes and names, and the findings for them."""
 
     def __init__(self, tree: ast.Module, *, is_plain: bool) -> None:
         self._tree = tree
@@ -133,27 +133,27 @@ class _Reader:
         self._serves = any("torngas_aio.webserver" in (getattr(node, "module", None) or "") for node in tree.body)
         self._is_web = any(isinstance(node, ast.ClassDef) and _is_web(node) for node in tree.body)
 
-    def told(self) -> Iterator[Told]:
-        """Yield node, code and advice."""
+    def advices(self) -> Iterator[Advice]:
+        """Yield the findings as node, code and advice."""
         for node in self._nodes:
             if isinstance(node, ast.Call):
-                yield from self._of_call(node)
+                yield from self._check_call(node)
                 if is_odd_codec(node):
-                    yield node, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
+                    yield node, "TGM310", "This is not a text encoding in Python 3: use its module, or `codecs`."
             elif isinstance(node, ast.Import | ast.ImportFrom):
-                yield from self._of_import(node)
+                yield from self._check_import(node)
             elif isinstance(node, ast.ClassDef) and _has_hooks(node):
                 methods = methods_of(node)
                 shared = ast.unparse(methods["process_init"]) if "process_init" in methods else ""
                 for name in methods.keys() & HOOKS - {"process_init"}:
-                    yield from (told for told in _state(methods[name]) if told[2].split("`")[1] not in shared)
+                    yield from (each for each in _state(methods[name]) if each[2].split("`")[1] not in shared)
             if isinstance(node, ast.ClassDef):
                 yield from _uncalled(node)
         for node, what in unstorable(self._tree):
             yield node, "TGM307", f"Sessions are JSON: {what}. Store text or lists, or set SESSION['serializer']."
         yield from _settings(self._tree)
 
-    def _of_call(self, call: ast.Call) -> Iterator[Told]:
+    def _check_call(self, call: ast.Call) -> Iterator[Advice]:
         name = dotted(call.func)
         method = call.func.attr if isinstance(call.func, ast.Attribute) else name
         given = {each.arg: each.value for each in call.keywords}
@@ -165,42 +165,42 @@ class _Reader:
         elif method in ("gather", "multi") and re.search(r"\.Q\.|\.session\.", ast.unparse(call)):
             yield call, "TGM306", "Queries of one request share one session: await them one after another."
         elif has_zero_timeout(call):
-            yield call, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
+            yield call, "TGM308", "timeout=0 expires at once; None means no expiry."
         elif method == "create_all" and not self._is_plain:
             yield call, "TGM201", "It cannot wait: write `await Connector.get_conn('default').create_db()`."
         elif method in LATER and self._serves:
-            yield call, "TGM403", "The server runs a loop of its own, so this never runs: do it in process_init."
+            yield call, "TGM403", "The server runs its own event loop, so this never runs: do it in process_init."
         elif self._is_task(name):
-            yield call, "TGM401", "gen.Task and its siblings are gone: await a coroutine that takes no callback."
+            yield call, "TGM401", "gen.Task and its siblings are removed: await a coroutine that accepts no callback."
         elif method == "HTTPClient" and (self._is_web or self._serves):
             yield call, "TGM304", "HTTPClient fails in a running loop: await AsyncHTTPClient().fetch(...)."
         elif is_star:
-            yield call, "TGM401", "fetch(*...) takes no callback: see that none is among these, and await the call."
+            yield call, "TGM401", "fetch(*...) accepts no callback: check that none is passed, and await the call."
         elif has_callback or _gives_stream_callback(call):
             yield call, "TGM401", f"{method}() takes no callback: await the call instead."
 
-    def _of_import(self, node: ast.Import | ast.ImportFrom) -> Iterator[Told]:
+    def _check_import(self, node: ast.Import | ast.ImportFrom) -> Iterator[Advice]:
         module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
         if isinstance(node, ast.ImportFrom) and node.level:
             return
         names = [f"{module}.{each.name}".lstrip(".") for each in node.names]
         if gone := [name for name in GONE if any(f"{each}.".startswith(f"{name}.") for each in names)]:
             instead = ", ".join(f"{name} (use {GONE[name]})" for name in gone)
-            yield node, "TGM401", f"Gone, or not made for Tornado 6: {instead}."
+            yield node, "TGM401", f"Removed from Tornado 6, or incompatible with it: {instead}."
         if blocking := BLOCKING & {module or each for each in names} if self._is_web else ():
             text = f"{', '.join(sorted(blocking))} blocks every request: await an asyncio form, or use @async_execute."
             yield node, "TGM304", text
 
     def _is_task(self, name: str) -> bool:
-        """Whether *name* is `gen.Task` or a sibling; their imports are taken away, which leaves bare names unbound."""
+        """Whether *name* is `gen.Task` or a sibling; bare names are unbound, as their imports have been removed."""
         module, _, last = name.rpartition(".")
         return last in TASKS and (
             module in ("gen", "tornado.gen") or (not module and not syntax.binds(self._tree, last))
         )
 
 
-def _relationships(tree: ast.Module, reads: Mapping[str, list[str]]) -> Iterator[Told]:
-    """Yield the relationships that load themselves and are read, on either side."""
+def _relationships(tree: ast.Module, reads: Mapping[str, list[str]]) -> Iterator[Advice]:
+    """Yield the relationships that are lazy-loaded and read, on either side."""
     for node in syntax.nodes_of(tree, ast.Assign):
         if last_name(node.value) != "relationship":
             continue
@@ -214,8 +214,8 @@ def _relationships(tree: ast.Module, reads: Mapping[str, list[str]]) -> Iterator
         if names:
             is_query = "'dynamic'" in lazy.values()
             mend = "`await Other.Q.filter_by(...)`" if is_query else "selectinload() or `awaitable_attrs`"
-            told = f"{', '.join(f'`.{name}`' for name in names)} cannot load by itself: use {mend}."
-            yield node, "TGM305", f"{told} Read at {', '.join(read[:9])}{' and others' if len(read) > 9 else ''}."
+            advice = f"{', '.join(f'`.{name}`' for name in names)} cannot be lazy-loaded: use {mend}."
+            yield node, "TGM305", f"{advice} Read at {', '.join(read[:9])}{' and others' if len(read) > 9 else ''}."
 
 
 def _lazy_of(side: ast.expr) -> str:
@@ -224,7 +224,7 @@ def _lazy_of(side: ast.expr) -> str:
 
 
 def _gives_stream_callback(call: ast.Call) -> bool:
-    """Whether *call* gives a method of a stream a function as its last argument; others have some of the names, too."""
+    """Whether *call* passes a function as the last argument to a method of a stream, not just of a stream's name."""
     name, owner = last_name(call), dotted(call.func).rpartition(".")[0]
     is_stream = name not in ("connect", "write") or owner.lower().endswith("stream")
     count = TAKES_NO_CALLBACK.get(name) if is_stream else None
@@ -234,8 +234,8 @@ def _gives_stream_callback(call: ast.Call) -> bool:
     return isinstance(given, ast.Lambda) or last_name(given) in ("partial", "wrap") or bool(dotted(given))
 
 
-def _uncalled(kind: ast.ClassDef) -> Iterator[Told]:
-    """Yield the methods by which Python 2 sliced and converted objects of the class."""
+def _uncalled(kind: ast.ClassDef) -> Iterator[Advice]:
+    """Yield the special methods of the class that only Python 2 calls."""
     methods = methods_of(kind)
     for name, mend in UNCALLED.items():
         item = methods.get(name.replace("slice", "item")) if name.endswith("slice__") else None
@@ -243,20 +243,20 @@ def _uncalled(kind: ast.ClassDef) -> Iterator[Told]:
             yield methods[name], "TGM312", f"Python 3 never calls `{name}`: {mend}."
 
 
-def _state(function: FunctionNode) -> Iterator[Told]:
-    """Yield where *function* gives an attribute or a global another value, but for counts that go on."""
+def _state(function: FunctionNode) -> Iterator[Advice]:
+    """Yield the assignments of *function* to attributes of `self`, except `+=`, and its `global` statements."""
     for node in ast.walk(function):
         owners = [each.value if isinstance(each, ast.Subscript) else each
                   for each in (node.targets if isinstance(node, ast.Assign) else ())]  # fmt: skip
         if any(".request." in f".{dotted(each)}." for each in owners):
-            continue  # it is kept there too
+            continue  # the same assignment also stores it on the request
         shared = [name for each in owners if (name := dotted(each)).startswith("self.")]
         for name in [*shared, *(node.names if isinstance(node, ast.Global) else ())]:
             yield node, "TGM303", f"`{name}` is shared by all requests: keep it on the handler or request."
 
 
-def _settings(tree: ast.Module) -> Iterator[Told]:
-    """Yield what a settings module has to write down, each at its line."""
+def _settings(tree: ast.Module) -> Iterator[Advice]:
+    """Yield the settings whose defaults have changed, one finding per line."""
     names = {target.id: node for node in tree.body if isinstance(node, ast.Assign)
              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
     text = {name: ast.unparse(node.value) for name, node in names.items()}
@@ -265,7 +265,7 @@ def _settings(tree: ast.Module) -> Iterator[Told]:
         if "DEBUG" not in names:
             changed.append((tree, "DEBUG is off unless it is set, it was on"))
         if "xsrf_cookies" not in text.get("TORNADO_CONF", "xsrf_cookies"):
-            changed.append((names["TORNADO_CONF"], "the default of xsrf_cookies is another: write it down"))
+            changed.append((names["TORNADO_CONF"], "the default of xsrf_cookies has changed: set it"))
         if "locale_default" not in text.get("TRANSLATIONS_CONF", "locale_default"):
             changed.append((names["TRANSLATIONS_CONF"], "the default of locale_default is en_US, it was zh_CN"))
         if "redis" in (caches := text.get("CACHES", "").lower()) and not re.search(r"'db'|/\d+'", caches):
@@ -274,8 +274,8 @@ def _settings(tree: ast.Module) -> Iterator[Told]:
     for node, advice in changed:
         lines[getattr(node, "lineno", 1)].append((node, advice))
     for found in lines.values():
-        told = "; ".join(advice for _, advice in found)
-        yield found[0][0], "TGM309", f"{told[0].upper()}{told[1:]}."
+        sentence = "; ".join(advice for _, advice in found)
+        yield found[0][0], "TGM309", f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def _is_web(node: ast.ClassDef) -> bool:

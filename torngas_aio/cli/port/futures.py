@@ -1,4 +1,4 @@
-"""Where futures and coroutines are kept and awaited: the names that hold them, and the functions that take them."""
+"""Names that hold futures and coroutines, and the functions that accept them."""
 
 import ast
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ TAKES_AWAITABLES = {
     "multi", "multi_future", "gather", "wait", "wait_for", "with_timeout", "ensure_future", "create_task",
     "convert_yielded", "run", "run_until_complete", "shield", "as_completed",
 }  # fmt: skip
-"""Functions that await what they are given."""
+"""Functions that await their arguments."""
 
 COMMON = {"run", "wait"}
-"""Those of them whose names other things have, too."""
+"""Names among them that are common for other functions."""
 
 TAKES_FUTURES = {"WaitIterator", "add_future", "chain_future", "maybe_future"}
 """Functions that await futures, not coroutines."""
 
 LOOP_CALLS = {"PeriodicCallback", "add_callback", "add_timeout", "run_sync", "spawn_callback"}
-"""Methods of Tornado's loop: they await what the function returns that they are given."""
+"""Functions of Tornado's loop that await the result of the function passed to them."""
 
 DISPLAYS = (
     ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Starred | ast.ListComp | ast.GeneratorExp | ast.DictComp
@@ -31,11 +31,11 @@ DISPLAYS = (
 CHOICES = ast.IfExp | ast.BoolOp
 ADDERS = {"add", "append", "insert", "setdefault"}
 COLLECTORS = {"dict", "list", "tuple"}
-"""Functions of what `multi` and its siblings take."""
+"""Functions that make a collection which `multi` and its siblings accept."""
 
 
 def held_names(nodes: Iterable[ast.AST]) -> set[str]:
-    """Return the names in *nodes* whose values are awaited, given to what awaits, or looked at when they are done."""
+    """Return the names in *nodes* whose values are awaited, passed to `TAKES_*`, or given a done callback."""
     nodes = list(nodes)
     found: set[str] = set()
     for node in nodes:
@@ -54,7 +54,7 @@ def held_names(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def is_held(node: ast.AST, held: set[str]) -> bool:
-    """Whether *node* gives what is in it to one of the names *held*, or adds it to one."""
+    """Whether *node* assigns its value to one of the names *held*, or adds it to a collection of that name."""
     if isinstance(node, ast.Assign | ast.AnnAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         return _name_of(target) in held
@@ -63,7 +63,7 @@ def is_held(node: ast.AST, held: set[str]) -> bool:
 
 
 def holder_of(node: ast.AST, parents: Parents) -> ast.AST:
-    """Return *node*, or the list, dictionary, choice or the like in which it is given to something."""
+    """Return *node*, or the outermost list, dictionary, choice or the like that contains it as a value."""
     parent = parents[node]
     is_inside = isinstance(parent, DISPLAYS) or last_name(parent) in COLLECTORS or is_chosen(node, parent)
     return holder_of(parent, parents) if is_inside else node
@@ -75,13 +75,13 @@ def is_chosen(node: ast.AST, parent: ast.AST) -> bool:
 
 
 def taker_of(node: ast.AST) -> str:
-    """Return the name of the function that *node* calls, if it may be one of asyncio or Tornado."""
+    """Return the name of the function that *node* calls; empty for a common name that is not asyncio's."""
     name = last_name(node)
     return "" if name in COMMON and called(node) not in (name, f"asyncio.{name}") else name
 
 
 def _name_of(node: ast.AST) -> str:
-    """Return the dotted name of *node*, or of that whose item or values it is."""
+    """Return the dotted name of *node*, or of the collection whose item or values it is."""
     func = node.func if isinstance(node, ast.Call) else None
     node = func.value if isinstance(func, ast.Attribute) and func.attr == "values" else node
     return dotted(node.value if isinstance(node, ast.Subscript) else node)

@@ -1,8 +1,8 @@
-"""Names and functions of the standard library that Python 3 has removed or changed: edits of a Python 2 project.
+"""Names of the standard library that Python 3 has removed or changed: edits of a Python 2 project.
 
 import md5; md5.new(x)              hashlib.md5(x)
 json.loads(x, encoding="utf-8")     json.loads(x)
-def __cmp__                         @total_ordering, __eq__ and __lt__ that ask it
+def __cmp__                         @total_ordering, __eq__ and __lt__ that call it
 """
 
 import ast
@@ -46,16 +46,16 @@ RENAMED = {
     "raw_input": "input", "unichr": "chr", "xrange": "range", "types.NoneType": "type(None)",
     "types.StringTypes": "str",
 }  # fmt: skip
-"""Dotted names that Python 3 lacks, and those that take their place."""
+"""Dotted names that Python 3 lacks: their replacement."""
 
 GONE = {"cgi", "md5", "sets", "sha"}
-"""Modules that Python 3 lacks, or 3.13 does."""
+"""Modules that Python 3 or 3.13 has removed."""
 
 GIVEN_METHODS = {
     "has_key": "__contains__",
     **{f"{kind}{name}": name for kind in ("iter", "view") for name in ("items", "keys", "values")},
 }  # fmt: skip
-"""Methods of dictionaries that are given to something; fissix writes those that are called."""
+"""Methods of dictionaries that are passed without a call; fissix converts the calls."""
 
 METHODS = {"__div__": "__truediv__", "__idiv__": "__itruediv__", "__rdiv__": "__rtruediv__"}
 JSON = {"json.dump", "json.dumps", "json.load", "json.loads"}
@@ -63,11 +63,11 @@ ADDED = {
     "cgi.escape": (1, "quote", "False"), "hmac.new": (2, "digestmod", '"md5"'),
     "pickle.load": (9, "encoding", '"utf-8"'), "pickle.loads": (9, "encoding", '"utf-8"'),
 }  # fmt: skip
-"""Function: an argument by which it does as in Python 2, unless it is given, by name or beyond so many others."""
+"""Function: the index, name and value of an argument that restores Python 2's behaviour; added if it is missing."""
 
 
 def mend_library(edits: Edits) -> None:
-    """Write into *edits* what the file, made Python 3 already, needs of its library; run it to a fixpoint."""
+    """Add to *edits* the library changes of a file already converted to Python 3; repeat until nothing changes."""
     _Mender(edits).run()
 
 
@@ -104,7 +104,7 @@ class _Mender:
             self._mend_order(kind, methods["__cmp__"])
 
     def _mend_order(self, kind: ast.ClassDef, compare: FunctionNode) -> None:
-        """Have the comparisons of Python 3 ask `__cmp__`."""
+        """Define Python 3's comparisons by `__cmp__`."""
         base = dotted(kind.bases[0]) if kind.bases else "object"
         wanted = {
             "__eq__": "def __eq__(self, other):\n    return self.__cmp__(other) == 0\n",
@@ -124,13 +124,13 @@ class _Mender:
             self._edits.replace(end - len(node.attr), end, GIVEN_METHODS[node.attr])
         new = RENAMED.get(self._edits.full_name(node))
         if new is None or (isinstance(node, ast.Name) and ("." in new or not self._edits.is_free(node.id))):
-            return  # the import of a bare name is changed, and gives it the same name
+            return  # `_mend_import_from` changes the import, and keeps the bare name
         module, dot, name = new.rpartition(".")
         is_of_module = dot and module not in ("str", "string")
         self._edits.replace(*self._edits.span(node), f"{self._edits.imported(module)}.{name}" if is_of_module else new)
 
     def _mend_import_from(self, node: ast.ImportFrom) -> None:
-        """Import names from where they are now; a builtin needs no import once nothing uses the name."""
+        """Import names from their new modules; drop the import of a name that is a builtin now and unused."""
         kept: list[ast.alias] = []
         added: dict[str, list[str]] = defaultdict(list)
         for each in node.names:
@@ -176,7 +176,7 @@ class _Mender:
             self._edits.wrap(call, "", "[:4]")
 
     def _mend_print(self, call: ast.Call) -> None:
-        """Take away the second pair of parentheses that `print ("%s" % x)` has got."""
+        """Remove the second pair of parentheses, which fissix adds to `print ("%s" % x)`."""
         start, end = self._edits.span(call.args[0])
         lead, rest = self._edits.span(call.func)[1], self._edits.span(call)[1]
         if (self._edits.text[lead:start], self._edits.text[end:rest]) == ("((", "))"):
@@ -192,19 +192,19 @@ class _Mender:
             edits.wrap(call, "", ")" if is_zip else "")
 
     def _mend_list(self, call: ast.Call) -> None:
-        """Mend `list(*rows)`, which fissix makes of `map(None, *rows)`."""
+        """Correct `list(*rows)`, which fissix writes for `map(None, *rows)`."""
         if len(call.args) == 1 and isinstance(call.args[0], ast.Starred):
             self._edits.call("itertools.zip_longest", call.args[0])
 
     def _mend_next(self, call: ast.Call) -> None:
-        """Have the next page of a `Pagination` by its own method; what fissix writes is for iterators."""
+        """Restore `.next()` of a `Pagination`, which fissix takes for an iterator."""
         start, end = self._edits.span(call.args[0])
         if len(call.args) == 1 and ".paginate(" in self._edits.value_of(call.args[0]):
             self._edits.replace(self._edits.span(call)[0], start, "")
             self._edits.replace(end, self._edits.span(call)[1], ".next()")
 
     def _mend_json(self, call: ast.Call) -> None:
-        """Take `encoding=` away; text has none. Bytes in another encoding are decoded."""
+        """Remove `encoding=`, which Python 3 lacks; bytes in an encoding other than UTF-8 are decoded."""
         name = self._edits.full_name(call.func)
         arguments: list[ast.keyword | ast.expr] = [each for each in call.keywords if each.arg == "encoding"]
         arguments += call.args[1:2] if "load" in name else []

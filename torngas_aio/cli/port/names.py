@@ -1,8 +1,8 @@
-"""What the names of a project stand for, through its files, classes, functions and arguments: `Names.resolve`.
+"""Name resolution through a project's files, classes, functions and arguments: `Names.resolve` returns a kind.
 
-"class:path|Name"  "instance:path|Name"  "func:path|Name.method"  "result:..." of such a call
-a kind of `kinds`: "cache", "query of path|Post", "awaited giving rows"  "each:..." of a list or dictionary
-"mixed:..." of an argument that some calls give such an object, and others a list or dictionary
+"class:path|Name"   "instance:path|Name"   "func:path|Name.method"   "result:...": the result of calling a "func:"
+a kind of `kinds`: "cache", "query of path|Post", "awaited giving rows"   "each:...": a list or dictionary of these
+"mixed:...": a parameter that receives such an object from some callers, a list or dictionary from others
 """
 
 import re
@@ -20,27 +20,27 @@ Key = tuple[str, str]
 
 TORNADO_CASES = {"AsyncTestCase", "AsyncHTTPTestCase", "AsyncHTTPSTestCase"}
 OBJECTS = AWAITED.keys() | {"redis", "redis client"}
-"""Kinds of objects that are followed where functions are given them."""
+"""Kinds of objects that are followed into the functions that receive them as arguments."""
 
 DEPTH = 12
 ROUNDS = 3
-"""Through how many functions an object is followed that is given on and on."""
+"""Number of calls through which an argument is followed."""
 
 SCOPES = 40
-"""How many functions may ask, one through the other, what their variables stand for: Python's stack has an end."""
+"""Depth to which functions resolve variables through each other; bounded by Python's recursion limit."""
 
 
 class Names:
-    """All files of a project, and what their names stand for.
+    """All files of a project, and the resolution of their names.
 
     Args:
-        is_plain: Whether the project stays with Tornado's handlers, and with sessions and databases of its own.
-        is_sure: Whether a name counts only where all of its values are known to be alike, and no name is guessed at.
-        known: Dotted name of what is imported: its kind.
+        is_plain: Whether the project keeps Tornado's handlers, and its own sessions and databases.
+        is_sure: Resolve a name only if all of its values are known and of one kind; guess nothing.
+        known: Dotted name of an imported object: its kind.
 
     Attributes:
         methods: Name: the methods of that name.
-        tests: Test case that is none of a project's: "tornado" or "unittest".
+        tests: Class with an external test case as its base: "tornado" or "unittest".
     """
 
     def __init__(
@@ -62,19 +62,19 @@ class Names:
         self._variables: dict[tuple[str, str, str], dict[str, str]] = {}
         self._given: dict[Key, dict[str, str]] = defaultdict(dict)
         self._mixed: set[tuple[Key, str]] = set()
-        self._asked: list[tuple[str, str, str]] = []
+        self._resolving: list[tuple[str, str, str]] = []
         for module in self.modules.values():
             parts = module.name.split(".")
             for start in range(1 if is_sure else len(parts)):
                 self._paths[".".join(parts[start:])].append(module.path)
         for module in self.modules.values():
             for kind in module.classes.values():
-                self._take_class(module, kind)
+                self._add_class(module, kind)
         if not is_sure:
             self._follow_arguments()
 
     def resolve(self, chain: Chain, path: str, function: Function | None, depth: int = 0) -> str:
-        """Return what *chain* stands for in *function* of the file *path*; empty where it is not known."""
+        """Return the kind of *chain* in *function* of the file *path*; empty if it is unknown."""
         if not chain or depth > DEPTH:
             return ""
         if chain[0].startswith("super("):
@@ -93,7 +93,7 @@ class Names:
         return kind
 
     def function(self, key: Key) -> Function:
-        """Return the function of that file and name."""
+        """Return the function *key*."""
         return self.modules[key[0]].functions[key[1]]
 
     def is_handler(self, kind: Key) -> bool:
@@ -110,11 +110,11 @@ class Names:
         return False
 
     def test_kind(self, kind: Key) -> str:
-        """Return "tornado" or "unittest" for a test case."""
+        """Return "tornado" or "unittest" for a test case, empty for other classes."""
         return next((self.tests[each] for each in self.reached(kind) if each in self.tests), "")
 
     def family(self, kind: Key) -> list[Key]:
-        """Return the class *kind*, those above and those below."""
+        """Return the class *kind*, its base classes and its subclasses."""
         return [*self.reached(kind), *self.reached(kind, is_up=False)[1:]]
 
     def methods_of(self, kinds: list[Key]) -> list[Key]:
@@ -122,19 +122,19 @@ class Names:
         return [(path, f"{kind}.{each}") for path, kind in kinds for each in self.modules[path].classes[kind].methods]
 
     def overrides(self, key: Key) -> list[Key]:
-        """Return the methods of the same name in the classes above and below."""
+        """Return the methods of the same name in base classes and subclasses."""
         owner, _, name = key[1].rpartition(".")
         family = self.family((key[0], owner))[1:] if owner in self.modules[key[0]].classes else []
         return [each for each in self.methods_of(family) if each[1].rpartition(".")[2] == name]
 
     def valued(self, kind: str) -> str:
-        """Return what *kind* is, or what the function returns that it is the result of."""
+        """Return *kind*, or for the result of a function, the kind that the function returns."""
         for depth in range(DEPTH):
             kind = self._result(kind, depth) if kind.startswith("result:") else kind
         return kind
 
     def is_foreign(self, chain: Chain, key: Key) -> bool:
-        """Whether *chain*, in the function *key*, starts with what another package gives: a module, name or object."""
+        """Whether *chain*, in the function *key*, starts with a module, name or object of another package."""
         first, function = chain[0], self.function(key)
         if first == "self" and function.owner and len(chain) > 1:
             for path, owner in self.reached((key[0], function.owner)):
@@ -144,24 +144,24 @@ class Names:
         return self._is_outside(first, key)
 
     def _is_outside(self, name: str, key: Key) -> bool:
-        """Whether *name*, or what the function *key* gives it, is imported from another package."""
+        """Whether *name*, or a value assigned to it in the function *key*, is imported from another package."""
         imports = self.modules[key[0]].imports
         roots = {name, *(value[0] for value in self.function(key).chains(name))}
         return any(each in imports and not self.resolve((each,), key[0], None) for each in roots)
 
     def class_of(self, chain: Chain, path: str) -> Key | None:
-        """Return the class of the project that *chain* is in the file *path*, or an object of it."""
+        """Return the project's class that *chain*, in the file *path*, is or is an instance of."""
         kind = self.resolve(chain, path, None)
         return key_of(kind) if kind.startswith(("class:", "instance:")) else None
 
     def reached(self, kind: Key, *, is_up: bool = True) -> list[Key]:
-        """Return the class *kind* and those above it, the nearest first, or those below."""
+        """Return the class *kind* and its base classes, nearest first, or its subclasses."""
         table, found = self._bases if is_up else self._subclasses, [kind]
         for each in found:
             found += [other for other in table.get(each, ()) if other not in found]
         return found
 
-    def _take_class(self, module: Module, kind: Kind) -> None:
+    def _add_class(self, module: Module, kind: Kind) -> None:
         key = (module.path, kind.name)
         for name in kind.methods:
             self.methods[name].append((module.path, f"{kind.name}.{name}"))
@@ -179,17 +179,17 @@ class Names:
                     self.tests[key] = "unittest"
 
     def _follow_arguments(self) -> None:
-        """Note what the parameters of the project's functions are given, as far as that waits."""
+        """Record the kinds of the arguments that the project's functions receive, for the kinds in `OBJECTS`."""
         modules = self.modules.values()
         names = {name.rpartition(".")[2] for module in modules for name in [*module.functions, *module.classes]}
         for _ in range(ROUNDS):
-            self._variables.clear()  # some may depend on what was not known yet
+            self._variables.clear()  # some may depend on arguments found in the last round
             count = sum(map(len, self._given.values()))
             for module in modules:
                 for function in module.functions.values():
                     for callee, place, chain in function.given:
                         if callee[-1].lstrip(".") in names:
-                            self._give(module.path, function, callee, place, chain)
+                            self._record_argument(module.path, function, callee, place, chain)
             if sum(map(len, self._given.values())) == count:
                 break
         for key, name in self._mixed:
@@ -197,8 +197,8 @@ class Names:
                 self._given[key][name] = f"mixed:{self._given[key][name]}"
         self._variables.clear()
 
-    def _give(self, path: str, function: Function, callee: Chain, place: int | str, chain: Chain) -> None:
-        """Note what a parameter of the project's function *callee* stands for that *function* gives *chain*."""
+    def _record_argument(self, path: str, function: Function, callee: Chain, place: int | str, chain: Chain) -> None:
+        """Record that *function* passes *chain* to *callee*, a function of the project, as its argument *place*."""
         kind = self.resolve(callee, path, function)
         if kind.startswith("class:"):
             kind = self._step(kind.replace("class:", "instance:", 1), ".__init__", 0)
@@ -237,9 +237,9 @@ class Names:
         return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
 
     def _starred(self, name: str, path: str, depth: int) -> str:
-        """Return what *name* stands for by one of the `import *` of the file *path*, the last one that has it."""
+        """Return the kind of *name* by the last `import *` of the file *path* that provides it."""
         if (path, name) not in self._stars:
-            self._stars[path, name] = ""  # for those that import each other
+            self._stars[path, name] = ""  # ends the recursion of circular imports
             for star in self.modules[path].stars:
                 paths = self._paths.get(star, [])
                 is_own = len(paths) == 1
@@ -256,15 +256,16 @@ class Names:
         return "handler" if name == "handler" and not (self._is_sure or self.is_plain) else ""
 
     def _known(self, path: str, scope: Function) -> dict[str, str]:
-        """Return what the variables of *scope* stand for, each by the first of its values that is known.
+        """Return the kinds of the variables of *scope*, each by the first of its values that is known.
 
-        All at once, until none is added: one after another, variables that are given each other take exponential time.
+        Resolved together, in rounds: one by one, variables that are assigned to each other take exponential time.
         """
         key = (path, scope.name, scope.receiver)
-        if key in self._variables or len(self._asked) > SCOPES:
+        if key in self._variables or len(self._resolving) > SCOPES:
             return self._variables.get(key, {})
-        found = self._variables[key] = dict(self._given.get((path, scope.name), {}))  # more where scopes ask each other
-        self._asked.append(key)
+        # Stored before it is complete, for scopes that resolve each other.
+        found = self._variables[key] = dict(self._given.get((path, scope.name), {}))
+        self._resolving.append(key)
         count, function = -1, scope if scope.name else None
         while count < len(found):
             count = len(found)
@@ -276,7 +277,7 @@ class Names:
             self.resolve(each, path, function) != kind for each in scope.variables[name])]):  # fmt: skip
             for name in unsure:
                 del found[name]
-        self._asked.pop()
+        self._resolving.pop()
         return found
 
     def _dotted(self, target: str, depth: int) -> str:
@@ -320,7 +321,7 @@ class Names:
         return f"{found} of {model}" if model and found.endswith(("one", "rows", "page", "query")) else found
 
     def _called(self, name: str, step: str, depth: int) -> str:
-        """Return what *step* is on the function of that path and name."""
+        """Return the kind of *step* on the function *name*, a path and a qualified name."""
         path = name.partition("|")[0]
         decorators = self.function(key_of(f"func:{name}")).decorators
         if decorators and self.resolve(decorators[0], path, None, depth + 1) == "job decorator":
@@ -328,7 +329,7 @@ class Names:
         return f"result:{name}" if step == "()" and not (self._is_sure and decorators) else ""
 
     def _result(self, kind: str, depth: int) -> str:
-        """Return what the function of *kind* returns."""
+        """Return the kind that the function of *kind* returns."""
         path, name = key_of(kind)
         function = replace(self.modules[path].functions[name], receiver=kind.partition("|")[2].partition("|")[2])
         if not self._is_sure:
@@ -365,13 +366,13 @@ class Names:
 
 
 def key_of(kind: str) -> Key:
-    """Return file and name of the class or function *kind*."""
+    """Return the file and the qualified name of the class or function *kind*."""
     path, name, *_ = kind.partition(":")[2].split("|")
     return path, name
 
 
 def _element(kind: str, step: str) -> str:
-    """Return what *step* is on a list or dictionary of objects of one kind, or on one of its methods."""
+    """Return the kind of *step* on a list or dictionary of objects of one kind, or on a method of it."""
     form, _, rest = kind.partition(":")
     if step == "as":
         return next_kind(kind, step) or kind

@@ -1,4 +1,4 @@
-"""Where the code of a template is, by the rules of each engine: Tornado, Mako, Jinja2."""
+"""Position of the code in a template, by the rules of each engine: Tornado, Mako, Jinja2."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SIGNS = {
     "tornado": r"\{%\s*(?:end|apply\b[^%]*|module\b[^%]*)\s*%\}",
     "jinja2": r"\{%[-+]?\s*(?:end\w+|macro|call|filter|with|do|trans)\b|\{[{%]-|-[}%]\}",
 }
-"""Engine: what only its templates have; looked for in this order."""
+"""Engine: syntax that only its templates have; tried in this order."""
 
 STEP = re.compile(rf"{STRING}|\#[^\n]*|(?s:.)")
 TORNADO = re.compile(r"\{(?:\{(?!\{)|[%#])!?")
@@ -28,15 +28,15 @@ AROUND = {
     "expression": ("__it__ = (", ")"), "statement": ("", ""), "block": ("", ""), "header": ("", ": pass"),
     "except": ("try: pass\n", ": pass"),
 }  # fmt: skip
-"""Form of a part: what makes statements of it."""
+"""Form of a part: the text before and after it that makes it a statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Code in a template: an expression or statement, without what delimits it, from *start* to *end*.
+    """Code in a template: an expression or statement from *start* to *end*, without its delimiters.
 
     Attributes:
-        form: One of `AROUND`.
+        form: A key of `AROUND`.
         tag: Start and end of the tag or line.
     """
 
@@ -47,13 +47,13 @@ class Part:
 
 
 def engine_of(text: str, suffix: str, default: str = "tornado") -> str:
-    """Return the engine of a template: "tornado", "mako" or "jinja2"; *default* where the text does not tell."""
+    """Return the engine of a template: "tornado", "mako" or "jinja2"; *default* if the text fits none."""
     found = (engine for engine, signs in SIGNS.items() if re.search(signs, text))
     return SUFFIXES.get(suffix) or next(found, default)
 
 
 def parts_of(text: str, engine: str) -> Iterator[Part]:
-    """Yield the code in the template *text*, from its beginning to its end."""
+    """Yield the code in the template *text*, from top to bottom, without surrounding white space."""
     finder = {"tornado": _tornado_parts, "mako": _mako_parts, "jinja2": _jinja2_parts}[engine]
     for part in finder(text):
         code = text[part.start : part.end]
@@ -63,7 +63,7 @@ def parts_of(text: str, engine: str) -> Iterator[Part]:
 
 
 def _tornado_parts(text: str) -> Iterator[Part]:
-    """As Tornado's parser: of several `{` the last two count, `{{!` is text, a tag ends at the first `}}` or `%}`."""
+    """Parse as Tornado does: of several `{` the last two count, `{{!` is text, a tag ends at the first `}}` or `%}`."""
     at = 0
     while found := TORNADO.search(text, at):
         start, inner = found.start(), found.end()
@@ -95,7 +95,7 @@ def _tornado_statement(text: str, start: int, end: int, tag: tuple[int, int]) ->
 
 
 def _control(text: str, start: int, end: int, tag: tuple[int, int]) -> Iterator[Part]:
-    """Yield the part of an `if`, `elif`, `for` or the like between *start* and *end*; nothing of another word."""
+    """Yield the part of an `if`, `elif`, `for` or the like between *start* and *end*; nothing for other words."""
     code = text[start:end]
     found = CONTROL.match(code, len(code) - len(code.lstrip()))
     if found is not None:
@@ -132,7 +132,7 @@ def _jinja2_parts(text: str) -> Iterator[Part]:
 
 
 def code_end(text: str, at: int, stops: tuple[str, ...], *, is_nested: bool, has_comments: bool = True) -> int:
-    """Return where code that begins *at* ends: at one of *stops*, outside of strings and, if *is_nested*, brackets."""
+    """Return the end of the code from *at*: one of *stops* outside of strings and, if *is_nested*, of brackets."""
     depth = 0
     while at < len(text):
         if depth == 0 and text.startswith(stops, at):

@@ -1,4 +1,4 @@
-"""Python 2 source, recognized and converted."""
+"""Detection of Python 2 source, and its conversion to Python 3."""
 
 import ast
 import importlib
@@ -24,17 +24,17 @@ MODULES = {
     "HTMLParser", "__builtin__", "commands", "thread", "SocketServer", "BaseHTTPServer", "cookielib", "xmlrpclib",
 }  # fmt: skip
 OLD = {"__cmp__": "__lt__", "__metaclass__": "", "__nonzero__": "__bool__", "next": "__next__"}
-"""Names in classes by which Python 2 finds something, and those by which Python 3 does."""
+"""Special names of Python 2 in a class: their name in Python 3."""
 
 FUTURES = re.compile(r"(?m)^from __future__ import ([^\n(]*|\([^)]*\)[^\n]*)\n")
-"""What is so in Python 3, and has no place below other statements."""
+"""Imports from `__future__`, which are needless in Python 3, and a syntax error below other statements."""
 
 ENCODING_LINES = re.compile(
     r"(?m)^([ \t]*)(?:(?:reload\(sys\)|sys\.setdefaultencoding\([^)\n]*\))[ \t]*;?[ \t]*)+(?:#.*)?\n"
 )
 ITERTOOL = r"i(map|zip|filter)( as \w+)?"
 ITERTOOLS = re.compile(rf"(?m)^([ \t]+)from itertools import ((?:{ITERTOOL}(?:,[ ]*|[ ]*(?=\n)))+)\n")
-"""Imports of which fissix leaves a block without a statement."""
+"""Indented imports that fissix removes, which would leave an empty block."""
 
 ISINSTANCE = re.compile(r"isinstance\((\w+), str\)")
 DIVISION_COMMENT = "# TGM311: Python 2 divided integers into integers. Write // for that; delete this comment.\n"
@@ -47,7 +47,7 @@ FOR_BOTH = re.compile(
     r"(?m)^[ \t]*(?:import|from) six\b|^from __future__ import annotations|\bPY[23]\b"
     r"|\bversion_info(?:\[0\]|\.major)?[ ]*[<>=!]+[ ]*(?:2\b|\(?3\b)"
 )
-"""How a file asks which Python it runs in."""
+"""Signs that a file supports both Pythons, such as a test of the version."""
 
 METACLASS = re.compile(
     r"(?m)^(?P<head>(?P<indent>[ \t]*)class\b[^\n]*:[ \t]*\n)"
@@ -56,32 +56,32 @@ METACLASS = re.compile(
 )
 STRING = r"""(?s:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
 KEYWORDS = re.compile(rf"{STRING}|#[^\n]*|\b(async|await|nonlocal)\b")
-"""Names that are keywords of Python 3, as in `send(async=True)`."""
+"""Names that are keywords in Python 3, as in `send(async=True)`."""
 
 NEXT = re.compile(r"(\.(?=next\b(?!\())|@\w*property\n[ \t]*def )next\b")
-"""Attributes and properties of that name: fissix takes each for an iterator's method."""
+"""Attributes and properties named `next`, which fissix takes for an iterator's method."""
 
 INDENTS = re.compile(rf"{STRING}|#[^\n]*|(?m:^)( *\t[ \t]*)")
-"""Tabs at the beginning of a line; Python 2 counted them to the next multiple of 8, as many editors do not."""
+"""Tabs at the beginning of a line, which Python 2 expanded to the next multiple of 8."""
 
 FLOATS = {"Path", "ceil", "float", "perf_counter", "random", "sqrt", "time", "timeit", "total_seconds"}
-"""Functions that gave floats, or give a path."""
+"""Functions that returned floats in Python 2, or return a path, for which `/` is defined."""
 
 ROUNDS = 3
-"""What stands inside something else that is replaced is mended in the next round."""
+"""Passes over a file: a replacement inside another one is made in the next pass."""
 
 LEFT_OUT = ("fix_idioms", "fix_buffer", "fix_future", "fix_set_literal", "fix_ws_comma", "fix_import", "fix_types")
-"""Changes of taste; relative imports are `rewriting`'s, for both Pythons; names of `types` are `library`'s."""
+"""Fixers for style only, and those whose work `rewriting` (relative imports) and `library` (`types`) do."""
 
 
 class _Tool(Protocol):
-    """What is used of fissix, which has no types."""
+    """The part of fissix, which is untyped, that is used here."""
 
     def refactor_string(self, data: str, name: str) -> object: ...
 
 
 def parsed(text: str) -> ast.Module | None:
-    """Return the syntax tree of Python 3 source; None where it is something else."""
+    """Return the syntax tree of Python 3 source; None for anything else."""
     try:
         with warnings.catch_warnings(action="ignore"):
             return ast.parse(text)
@@ -90,7 +90,7 @@ def parsed(text: str) -> ast.Module | None:
 
 
 def version_of(text: str) -> int:
-    """Return 2 for source of Python 2 only, 3 for that of Python 3 or of both, 0 where it does not tell."""
+    """Return 2 for source of Python 2 only, 3 for Python 3 or both, 0 if it cannot be told."""
     tree = parsed(text)
     if tree is None:
         return 2 if _refactored(text) is not None else 0
@@ -100,12 +100,12 @@ def version_of(text: str) -> int:
 
 
 def futures_of(text: str) -> str:
-    """Return the names that *text* imports from `__future__`, and what is around them."""
+    """Return the names that *text* imports from `__future__`, joined, with their commas and parentheses."""
     return " ".join(FUTURES.findall(text))
 
 
 def converted(text: str) -> str | None:
-    """Return Python 3 source for *text* of a Python 2 project, None where it cannot be parsed."""
+    """Return Python 3 source for *text* of a Python 2 project, None if it cannot be parsed."""
     tree = parsed(text)
     if tree is not None and (not tree.body or _is_python3(tree, text)):
         return text
@@ -134,13 +134,13 @@ def converted(text: str) -> str | None:
 
 
 def _builtins_for(names: str) -> str:
-    """Return statements in place of an import of *names*, such as `izip, imap as map`."""
+    """Return statements that replace an import of *names*, such as `izip, imap as map`."""
     pairs = [(alias.removeprefix(" as ") or f"i{name}", name) for name, alias in re.findall(ITERTOOL, names)]
     return "; ".join(f"{alias} = {name}" for alias, name in pairs if alias != name) or "pass"
 
 
 def _metaclasses_first(text: str) -> str:
-    """Return *text* with each `__metaclass__ = ...` before the rest of its class: fissix takes it well there only."""
+    """Return *text* with each `__metaclass__ = ...` moved to the top of its class, the only place fissix handles."""
     if "__metaclass__" not in text:
         return text
     made = METACLASS.sub(r"\g<head>\g<line>\g<body>", text)
@@ -156,7 +156,7 @@ def _refactored(text: str) -> str | None:
 
 
 def fault_in(text: str) -> tuple[int, str]:
-    """Return the line from 1 and the word at which *text* is no Python 2; of Python 3's error where it is."""
+    """Return the line, from 1, and the word of the syntax error in *text*: Python 2's, else Python 3's."""
     try:
         ast.parse(str(_tool().refactor_string(f"{text}\n", "text")))
     except SyntaxError as exc:
@@ -168,7 +168,7 @@ def fault_in(text: str) -> tuple[int, str]:
 
 
 def _divide_integers(edits: Edits) -> None:
-    """Write `//` for `/` between integers, as Python 2 divided them; mark other divisions, and `round`."""
+    """Write `//` for `/` between integers, as in Python 2; mark uncertain divisions and `round` by comments."""
     unknown: dict[ast.stmt, str] = {}
     integers: dict[ast.AST, frozenset[str]] = {}
     for node in edits.nodes:
@@ -191,7 +191,7 @@ def _divide_integers(edits: Edits) -> None:
 
 
 def _is_cut(node: ast.AST, edits: Edits) -> bool:
-    """Whether what is around *node* makes an integer of a quotient: `int`, a `%d`."""
+    """Whether the quotient *node* is converted to an integer by its context: `int(...)`, `%d`."""
     parent = edits.parents[node]
     index = parent.elts.index(node) if isinstance(parent, ast.Tuple) and isinstance(node, ast.expr) else 0
     above = edits.parents[parent] if isinstance(parent, ast.Tuple) else parent
@@ -202,7 +202,7 @@ def _is_cut(node: ast.AST, edits: Edits) -> bool:
 
 
 def _is_index(node: ast.BinOp, edits: Edits) -> bool:
-    """Whether a quotient is used as only an integer can be: an index, `(a + b - 1) / b`, beside `a % b`."""
+    """Whether the use of a quotient requires an integer: an index, `(a + b - 1) / b`, beside `a % b`."""
     parent = edits.parents[node]
     if isinstance(parent, ast.Subscript):
         return parent.slice is node
@@ -217,7 +217,7 @@ def _is_index(node: ast.BinOp, edits: Edits) -> bool:
 
 
 def _integers(scope: ast.AST) -> frozenset[str]:
-    """Return the variables of a function, or of the module's own code, that are given integers only."""
+    """Return the variables of a function, or of module-level code, to which only integers are assigned."""
     given: dict[str, list[ast.AST]] = defaultdict(list)
     stores = Counter[str]()
     for node in syntax.own_nodes(ast.iter_child_nodes(scope), FunctionNode | ast.Lambda | ast.ClassDef):
@@ -244,7 +244,7 @@ def _integers(scope: ast.AST) -> frozenset[str]:
 
 
 def _is_float(node: ast.AST) -> bool:
-    """Whether *node* is a float, or a path, wherever it is."""
+    """Whether *node* is certainly a float or a path."""
     if isinstance(node, ast.BinOp):
         return _is_float(node.left) or _is_float(node.right)
     is_float = isinstance(node, ast.Constant) and type(node.value) is float
@@ -252,14 +252,14 @@ def _is_float(node: ast.AST) -> bool:
 
 
 def _operator(edits: Edits, left: ast.expr, right: ast.expr) -> int:
-    """Return where the `/` between *left* and *right* is; comments between them may hold others."""
+    """Return the offset of the `/` between *left* and *right*; those in comments are ignored."""
     start, end = edits.span(left)[1], edits.span(right)[0]
     between = re.sub(r"#[^\n]*", lambda found: " " * len(found.group()), edits.text[start:end])
     return start + between.index("/")
 
 
 def _is_integer(node: ast.AST, names: frozenset[str]) -> bool:
-    """Whether *node* is an integer wherever it is, where *names* are those of integers."""
+    """Whether *node* is certainly an integer, given the variables *names* that are integers."""
     if isinstance(node, ast.Constant):
         return type(node.value) is int
     if isinstance(node, ast.Name):
@@ -275,7 +275,7 @@ def _is_integer(node: ast.AST, names: frozenset[str]) -> bool:
 
 
 def _is_python3(tree: ast.Module, text: str) -> bool:
-    """Whether a file that parses as Python 3 is for it: by its syntax, or since it asks which Python it runs in."""
+    """Whether a file that parses as Python 3 is written for it: by its syntax, or by a test of the version."""
     return FOR_BOTH.search(text) is not None or any(map(_is_new, ast.walk(tree)))
 
 
@@ -315,7 +315,7 @@ def _has_old_codec(call: ast.Call) -> bool:
 
 
 def _has_old_classes(tree: ast.Module) -> bool:
-    """Whether a class has what only Python 2 looks for; one for both Pythons has the form of Python 3, too."""
+    """Whether a class has a special name of Python 2 without its Python 3 counterpart."""
     for kind in nodes_of(tree, ast.ClassDef):
         begin = syntax.methods_of(kind).get("__iter__")
         is_iterator = begin is not None and ast.unparse(begin.body[-1]) == "return self"

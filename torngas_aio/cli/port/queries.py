@@ -1,11 +1,11 @@
-"""What SQLAlchemy 2 has removed, written in its form of today.
+"""Forms that SQLAlchemy 2 has removed, and their replacements.
 
 relation("Post"), eagerload(A.b)        relationship("Post"), joinedload(A.b)
 select([A.id], A.id > 1)                select(A.id).where(A.id > 1)
 A.Q.options(joinedload("posts"))        A.Q.options(joinedload(A.posts))
 A.Q.with_lockmode("update")             A.Q.with_for_update()
 A.Q[10:20]                              A.Q.slice(10, 20).all()
-row["name"]                             row._mapping["name"], of a row that `session.execute` gives
+row["name"]                             row._mapping["name"], for rows of `session.execute`
 """
 
 import ast
@@ -32,7 +32,7 @@ LOCKS = {"update": "", "read": "read=True", "update_nowait": "nowait=True"}
 
 
 def rewrite_queries(edits: Edits, path: Path, root: Path) -> None:
-    """Write into *edits* the forms that SQLAlchemy 2 takes."""
+    """Add to *edits* the replacements of forms that SQLAlchemy 2 lacks."""
     for node in reversed(edits.nodes):
         if isinstance(node, ast.Name) and node.id in RENAMED and _is_imported(node.id, edits):
             edits.replace(*edits.span(node), RENAMED[node.id])
@@ -77,7 +77,7 @@ def _rewrite_call(call: ast.Call, edits: Edits) -> None:
     elif name == "begin" and "subtransactions" in {each.arg for each in call.keywords}:
         parent = edits.parents[call]
         if isinstance(parent, ast.Expr):
-            edits.replace(*edits.span(parent), "pass")  # a session begins by itself
+            edits.replace(*edits.span(parent), "pass")  # a session begins its transaction automatically
         elif isinstance(parent, ast.withitem) and isinstance(call.func, ast.Attribute):
             edits.replace(edits.span(call.func.value)[1], edits.span(call)[1], ".begin_nested()")
     elif name in OPTIONS or name in ("join", "outerjoin"):
@@ -98,7 +98,7 @@ def _rewrite_select(call: ast.Call, columns: ast.List, edits: Edits) -> None:
 
 
 def _model_of(func: ast.AST) -> str:
-    """Return the model whose query *func* is a method of: `A.Q.filter(...).options`, `s.query(A).options`."""
+    """Return the model of the query whose method is *func*: `A.Q.filter(...).options`, `s.query(A).options`."""
     node = func
     while isinstance(node, ast.Attribute | ast.Call):
         if isinstance(node, ast.Attribute) and node.attr == "Q":
@@ -110,7 +110,7 @@ def _model_of(func: ast.AST) -> str:
 
 
 def _rewrite_slice(node: ast.Subscript, part: ast.Slice, edits: Edits) -> None:
-    """Write what the database is asked for; a slice of rows that are there stays."""
+    """Rewrite a slice of a query; a slice of fetched rows stays."""
     chain = chain_of(node.value)
     is_rows = len(chain) > 1 and chain[-1] == "()" and chain[-2][1:] in AWAITED["query"]
     if part.step or is_rows or not ({".Q", ".query"} & set(chain)) or chain.count("[]") or part.lower is part.upper:
@@ -123,7 +123,7 @@ def _rewrite_slice(node: ast.Subscript, part: ast.Slice, edits: Edits) -> None:
 
 
 def _rewrite_rows(function: FunctionNode, edits: Edits) -> None:
-    """A row of `session.execute` is a tuple; its columns by name are in `_mapping`."""
+    """Read columns by name from `row._mapping`: a row of `session.execute` is a tuple."""
     nodes = list(ast.walk(function))
     assigned = [(name, ast.unparse(value)) for name, value in assigned_in(nodes)]
     loops = [(dotted(node.target), ast.unparse(node.iter)) for node in nodes

@@ -1,4 +1,4 @@
-"""What a project's calls are left with once it is known which functions await."""
+"""Findings for calls that cannot be awaited, or not with certainty, once a `Project` is solved."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from torngas_aio.cli.port.summary import PROPERTY, Function, Use
 __all__ = ["undone"]
 
 SHOWN = 9
-"""How many places of a kind are named."""
+"""Maximum number of places listed in one finding."""
 
 
 def undone(project: Project) -> Iterator[Finding]:
-    """Yield what could not be awaited, or not be decided, in a *project* that is solved."""
+    """Yield the findings of *project*, which must be solved."""
     yield from _blocked(project)
     yield from _wrappers(project)
     yield from _class_wrappers(project)
@@ -30,7 +30,7 @@ def _finding(key: Key, use: Use, code: str, text: str) -> Finding:
 
 
 def _blocked(project: Project) -> Iterator[Finding]:
-    """Yield what waits where `await` cannot stand, the calls of one cause together."""
+    """Yield the uses that cannot be awaited where they are, one finding per function and cause."""
     for (key, blocker), uses in project.blocked.items():
         uses.sort(key=lambda use: use.position)
         names = ", ".join(f"`{use.text}`" for use in uses)
@@ -45,11 +45,11 @@ def _blocked(project: Project) -> Iterator[Finding]:
 
 
 def _wrappers(project: Project) -> Iterator[Finding]:
-    """Yield decorators' wrappers that look at the result of what waits in some cases only."""
+    """Yield wrappers of decorators that decorate both coroutine functions and plain functions, and use the result."""
     waiting, names = project.coroutines, project.names
     for place, use, decorated in project.wrapping():
-        is_handed_on = names.function(place).returned == use.chain and place not in waiting
-        if decorated & waiting and not decorated <= waiting and not is_handed_on:
+        is_returned = names.function(place).returned == use.chain and place not in waiting
+        if decorated & waiting and not decorated <= waiting and not is_returned:
             name = place[1].partition(".")[0]
             text = f"@{name} stands on coroutine functions and on others: await the call where it is awaitable."
             yield _finding(place, use, "TGM302", text)
@@ -61,7 +61,7 @@ def _wrappers(project: Project) -> Iterator[Finding]:
 
 
 def _class_wrappers(project: Project) -> Iterator[Finding]:
-    """Yield classes that are decorators of what waits, and go on after the call."""
+    """Yield classes that decorate coroutine functions, and continue after the call without awaiting it."""
     chains = [(key[0], chain) for key in project.coroutines for chain in project.names.function(key).decorators]
     decorated = [
         project.names.resolve(tuple(each for each in chain if each != "()"), path, None) for path, chain in chains
@@ -75,14 +75,14 @@ def _class_wrappers(project: Project) -> Iterator[Finding]:
         for function in module.functions.values():
             is_wrapper = function.name.startswith((f"{name}.__call__", f"{name}.__get__"))
             for use in function.uses if is_wrapper else ():
-                is_handed_on = function.returned == use.chain and len(function.uses) == 1
-                if use.chain in calls and use.form == "call" and not use.is_awaited and not is_handed_on:
-                    text = f"@{name} goes on before what it calls has run: await the call, in an `async def`."
+                is_returned = function.returned == use.chain and len(function.uses) == 1
+                if use.chain in calls and use.form == "call" and not use.is_awaited and not is_returned:
+                    text = f"@{name} continues before its function has run: await the call, in an `async def`."
                     yield _finding((place, function.name), use, "TGM302", text)
 
 
 def _reads(project: Project) -> Iterator[Finding]:
-    """Yield methods that wait and are read where their result is meant, as they were as properties."""
+    """Yield reads of coroutine methods without a call, as if they were properties."""
     waiting = project.waiting_names() & project.names.methods.keys()
     for module in project.names.modules.values():
         for name, line, is_value in module.reads:
@@ -92,7 +92,7 @@ def _reads(project: Project) -> Iterator[Finding]:
 
 
 def _unsure(project: Project) -> Iterator[Finding]:
-    """Yield calls of methods that wait in some of the classes that define them."""
+    """Yield calls of methods that are coroutine functions in some of the classes that define them."""
     for key, use, methods in project.unsure:
         waiting = project.coroutines & methods
         if waiting and not use.is_awaited and len(waiting) < len(methods):
@@ -102,7 +102,7 @@ def _unsure(project: Project) -> Iterator[Finding]:
 
 
 def _common(project: Project) -> Iterator[Finding]:
-    """Yield calls of methods that wait and have a common name, where it is not known whose method is called."""
+    """Yield calls by a common name of a coroutine method, on objects of unknown type."""
     for name, calls in project.common.items():
         waiting = project.coroutines.intersection(project.names.methods.get(name, ()))
         left = sorted((key[0], use.position[0]) for key, use in calls if not use.is_awaited)
@@ -114,7 +114,7 @@ def _common(project: Project) -> Iterator[Finding]:
 
 
 def _unrun(project: Project) -> Iterator[Finding]:
-    """Yield work for a loop that never runs in what a start script imports and calls: it is the server's that runs."""
+    """Yield work scheduled by a start script's imports and calls on a loop that never runs: the server has its own."""
     names = project.names
     starts = [path for path, module in names.modules.items()
               if any(each.startswith("torngas_aio.webserver") for each in module.imports.values())]  # fmt: skip
@@ -129,5 +129,5 @@ def _unrun(project: Project) -> Iterator[Finding]:
             called = key_of(kind) if kind.startswith("result:") else key
             todo += [called] if called not in todo and not names.function(called).is_async else []
             if key[0] not in starts and use.chain[-2:-1] and use.chain[-2].lstrip(".") in LATER:
-                text = "The server runs a loop of its own, so this never runs: do it in process_init."
+                text = "The server runs its own event loop, so this never runs: do it in process_init."
                 yield _finding(key, use, "TGM403", text)

@@ -1,6 +1,6 @@
-"""Changes that one file is enough for: names, imports, decorators, SQL texts, state, removed arguments.
+"""Changes within a single file: names, imports, decorators, SQL texts, state, removed arguments.
 
-Each has a name that `--skip` takes.
+`--skip` accepts the name of each.
 """
 
 import ast
@@ -24,27 +24,27 @@ PACKAGES = (
     "signal|storage|template|utils|webserver|urlhelper|global_settings"
 )
 DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access|trace|info)log)")
-"""Names of modules, classes and loggers: no file names, no addresses, no texts."""
+"""Dotted names of modules, classes and loggers in strings; file names, URLs and prose do not match."""
 
 TORNADO_SOCKET = "tornado.websocket.WebSocketHandler"
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
-"""Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
+"""Methods that accept SQL only as `text(...)`: a pattern that matches SQL, not a plain name."""
 
 GONE_EXTENSIONS = frozenset({
     "jinja2.ext.autoescape", "jinja2.ext.AutoEscapeExtension", "jinja2.ext.with_", "jinja2.ext.WithExtension",
 })  # fmt: skip
-"""Extensions of Jinja2 2 that are part of Jinja2 3 itself."""
+"""Extensions of Jinja2 2 that are built into Jinja2 3."""
 
 TAKES_NO_LOOP = frozenset({
     "AsyncHTTPClient", "CurlAsyncHTTPClient", "HTTPServer", "IOStream", "PeriodicCallback", "PipeIOStream", "Resolver",
     "SSLIOStream", "SimpleAsyncHTTPClient", "Subprocess", "TCPClient", "TCPServer", "ThreadedResolver",
     "add_accept_handler", "start", "websocket_connect", "with_timeout",
 })  # fmt: skip
-"""What Tornado 6 gives no `io_loop=`."""
+"""Functions and classes of Tornado 6 without an `io_loop=` argument."""
 
 
 def rewrite(text: str, path: Path, root: Path, skipped: Iterable[str]) -> str:
-    """Return *text* with the changes made that are not *skipped*."""
+    """Return *text* after all changes except those *skipped*."""
     for name, (words, change) in REWRITES.items():
         if name in skipped or not any(word in text for word in words):
             continue
@@ -73,7 +73,7 @@ def _rename(edits: Edits, path: Path, root: Path) -> None:
 
 
 def _relative_imports(edits: Edits, path: Path, root: Path) -> None:
-    """Python 2 looked in the package of the file first; scripts look in their own folder still."""
+    """Make imports of sibling modules relative: Python 2 searched the file's package first."""
     folder = path.parent
     if folder == root or not (folder / "__init__.py").is_file():
         return
@@ -115,7 +115,7 @@ def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
 
 
 def _text_in(node: ast.expr, edits: Edits) -> str:
-    """Return the text that *node* is or begins with: by itself, in `%` or `format`, or by a name that is given one."""
+    """Return the string that *node* is or begins with: a literal, one in `%` or `format`, or a name assigned to one."""
     while True:
         if isinstance(node, ast.BinOp):
             node = node.left
@@ -151,7 +151,7 @@ def _removed_arguments(edits: Edits, path: Path, root: Path) -> None:
 
 
 def _session_lists(edits: Edits, path: Path, root: Path) -> None:
-    """Sessions give back a list for a tuple: store a list."""
+    """Store a list in the session for a tuple, which JSON reads back as a list."""
     for node in nodes_of(edits.tree, ast.Assign):
         target = node.targets[0] if isinstance(node.value, ast.Tuple) else None
         if isinstance(target, ast.Subscript) and dotted(target.value).endswith("session"):
@@ -160,10 +160,10 @@ def _session_lists(edits: Edits, path: Path, root: Path) -> None:
 
 
 def _request_state(edits: Edits, path: Path, root: Path) -> None:
-    """A middleware is one object for all requests: what its hooks keep for one of them moves to the request.
+    """Move the per-request attributes of a middleware, one object for all requests, to the request.
 
-    That is an attribute which one hook sets, first and in every case, and which only hooks of the class read. The
-    hook may not have run, where another one has answered: then they read what they read before.
+    An attribute is per-request if one hook sets it unconditionally, before any read, and only hooks of the class read
+    it. If that hook has not run, because another one has responded, reads fall back to the middleware's attribute.
     """
     for kind in nodes_of(edits.tree, ast.ClassDef):
         if {dotted(base).rpartition(".")[2] for base in kind.bases} - {"object", "BaseHttpModule"}:
@@ -188,7 +188,7 @@ def _request_state(edits: Edits, path: Path, root: Path) -> None:
 
 
 def _is_set_first(hook: FunctionNode, target: ast.AST) -> bool:
-    """Whether *hook* sets *target* in every case, and before it reads it."""
+    """Whether *hook* sets *target* unconditionally, and before it reads it."""
     name = dotted(target)
     for statement in hook.body:
         if isinstance(statement, ast.Assign) and statement.targets == [target]:
@@ -200,7 +200,7 @@ def _is_set_first(hook: FunctionNode, target: ast.AST) -> bool:
 
 
 def _sockets(edits: Edits, path: Path, root: Path) -> None:
-    """A class that had its session from one base and its socket from Tornado's has both from ours."""
+    """Replace Tornado's WebSocketHandler by ours in classes with other bases, which ours may include."""
     classes = [node for node in nodes_of(edits.tree, ast.ClassDef) if len(node.bases) > 1]
     mixed = [node for node in classes if TORNADO_SOCKET in map(edits.full_name, node.bases)]
     for node in edits.nodes if mixed else ():
@@ -214,7 +214,7 @@ def _sockets(edits: Edits, path: Path, root: Path) -> None:
             name = edits.full_name(base)
             if name == TORNADO_SOCKET and "." in dotted(base):
                 bases.append(edits.imported("torngas_aio.handler", "WebSocketHandler"))
-            elif not (name.startswith("torngas") and name.endswith(".WebHandler")):  # ours is one
+            elif not (name.startswith("torngas") and name.endswith(".WebHandler")):  # ours includes it
                 bases.append(edits.source(base))
         edits.replace(edits.span(node.bases[0])[0], edits.span(node.bases[-1])[1], ", ".join(bases))
 
@@ -225,7 +225,7 @@ ESCAPED = (
 
 
 def _autoescape(edits: Edits, path: Path, root: Path) -> None:
-    """Pages of Tornado's engine stay escaped: in 1.8 this setting was none of theirs."""
+    """Keep templates of Tornado's engine escaped: torngas 1.8 ignored `autoescape` for them."""
     for node in edits.tree.body if ESCAPED not in edits.text else ():
         if not isinstance(node, ast.Assign) or dotted(node.targets[0]) != "TEMPLATE_CONFIG":
             continue
@@ -254,7 +254,7 @@ REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "autoescape": (("autoescape",), _autoescape),
     "sockets": (("WebSocketHandler",), _sockets),
 }
-"""Name of a change: the words without which it has nothing to do, and the change."""
+"""Name of a change: the words one of which a file must contain, and the change."""
 
 OURS = {"request-state", "session-lists", "autoescape", "sockets"}
-"""Those of them that a project has no use for which stays with Tornado's handlers."""
+"""Changes that do not apply to a project that keeps Tornado's handlers."""

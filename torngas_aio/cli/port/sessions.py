@@ -1,4 +1,4 @@
-"""What a project puts into sessions that JSON, their format, has no form for."""
+"""Values assigned to sessions that JSON, the format of sessions, cannot store."""
 
 import ast
 import re
@@ -10,15 +10,15 @@ __all__ = ["unstorable"]
 
 OBJECTS = {"now", "utcnow", "today", "fromtimestamp", "strptime", "timedelta", "Decimal", "set", "frozenset", "uuid4"}
 STORABLE = {"Counter", "ObjectDict", "OrderedDict", "Storage"}
-"""Classes whose objects JSON takes for dictionaries."""
+"""Classes whose objects JSON stores as dictionaries."""
 
 ROW = re.compile(r"\.Q\b.*\.(?:first|get|one|one_or_none|all)$", re.DOTALL)
 GROWS = {"append": 0, "insert": 1, "add": 0}
-"""Method of a list or set: the place of what it adds."""
+"""Method of a list or set: the index of the added value among its arguments."""
 
 
 def unstorable(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
-    """Yield each assignment to a session of what would come back as something else, or not at all, and what it is."""
+    """Yield each assignment to a session of a value that JSON changes or refuses, and the reason."""
     for scope in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
         nodes = list(ast.walk(scope))
         for node in nodes_of(scope, ast.Assign):
@@ -30,7 +30,7 @@ def unstorable(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _values(value: ast.AST, nodes: list[ast.AST]) -> Iterator[ast.AST]:
-    """Yield *value*, or what the function gives the name that it is or is a slice of, and adds to it."""
+    """Yield *value* and, for a name or a slice of one, the values that *nodes* assign and add to it."""
     while isinstance(value, ast.Subscript | ast.Await):
         value = value.value
     yield value
@@ -48,7 +48,7 @@ def _values(value: ast.AST, nodes: list[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _kind_of(value: ast.AST, nodes: list[ast.AST]) -> str:  # noqa: PLR0911  one for each kind
-    """Return what *value* is that JSON lacks; empty where it is none of that, or not known."""
+    """Return why JSON cannot store *value*; empty if it can, or if that is unknown."""
     if isinstance(value, ast.Tuple):
         return "a tuple comes back as a list"
     if isinstance(value, ast.Set):

@@ -1,4 +1,4 @@
-"""Names, classes, functions and calls of a file without its syntax tree: small, and quick to pickle."""
+"""Summary of a file: names, classes, functions and calls, without the syntax tree, which is slow to pickle."""
 
 import ast
 import re
@@ -14,17 +14,17 @@ __all__ = ["Function", "Kind", "Module", "Use", "summarize"]
 CONSUMERS = {
     "all", "any", "dict", "extend", "frozenset", "join", "list", "max", "min", "set", "sorted", "sum", "tuple",
 }  # fmt: skip
-"""Functions to which a list is as good as a generator expression."""
+"""Functions that accept a list in place of a generator expression."""
 
-LOOKED_AT = (
+VALUE_CONTEXTS = (
     ast.Compare | ast.BoolOp | ast.UnaryOp | ast.If | ast.While | ast.BinOp | ast.Attribute | ast.Dict | ast.IfExp
 )
 ENDLESS = re.compile(r"True|1|(?:not )?self\.[\w.]+(?:\.is_set\(\))?")
-"""Tests of a loop that runs until something else ends it."""
+"""Tests of a `while` that never ends of itself."""
 
 PROPERTY = "a property cannot await"
 PLAIN: Chain = ("{}",)
-"""The chain of a list, tuple or dictionary of unknown values."""
+"""Chain of a list, tuple or dictionary of unknown values."""
 
 CONTEXTS = {"contextmanager", "asynccontextmanager"}
 PROPERTIES = {"property", "cached_property", "setter", "getter", "lazyproperty", "hybrid_property"}
@@ -32,13 +32,14 @@ PROPERTIES = {"property", "cached_property", "setter", "getter", "lazyproperty",
 
 @dataclass(slots=True)
 class Use:
-    """A place that may have to await: a call; the object of `in`, `with` or a loop.
+    """An expression that may have to be awaited: a call; the object of `in`, `with` or a loop.
 
     Attributes:
-        form: "call", "in", "with", "for", "slice"; "open" for what is opened without `with`; "user" for `current_user`;
-            "task" for a call whose result is awaited later, or that never returns; "text" and "arguments" for what a
-            command of a Redis client gives and takes; "start" for module code that needs the project open.
-        blocker: Why `await` cannot stand here; empty where it can.
+        form: "call", "in", "with", "for", "slice"; "open" for an object opened without `with`; "user" for
+            `current_user`; "task" for a call whose result is awaited later, or that never returns; "text" and
+            "arguments" for the reply and the arguments of a Redis command; "start" for module-level code that needs
+            the project open.
+        blocker: Why `await` is impossible here; empty if it is possible.
     """
 
     chain: Chain
@@ -49,27 +50,30 @@ class Use:
 
     @property
     def text(self) -> str:
-        """The chain as it reads in code, its arguments left out."""
+        """The chain as source code, without its arguments."""
         return "".join(self.chain).replace("()", "(...)").replace("[]", "[...]")
 
 
 @dataclass(slots=True)
 class Function:
-    """One function; the module's own code is the one that is named "".
+    """One function; module-level code is the function named "".
 
     Attributes:
         name: Qualified within its module: "Blog.get", "load", "load.inner".
-        owner: The class that it is a method of.
-        receiver: The class that it is called on, where that is known.
-        blocker: Why it cannot be a coroutine function; empty where it can.
-        prefix: How the names of the methods begin that it takes by `getattr`.
+        owner: Its class, for a method.
+        blocker: Why it cannot be a coroutine function; empty if it can.
+        variables: Local name: the chains assigned to it.
+        hidden: Local names, which shadow those of the module.
+        passed: Name of a callee and chain of an argument: the argument's position.
+        returns: Chains that it returns, in the order of the text; empty for unknown values.
+        receiver: The class that it is called on, if known.
+        prefix: Common prefix of the methods that it looks up by `getattr`.
         is_context: Whether it is a context manager made of a generator.
         is_endless: Whether it is a coroutine function that never returns.
-        returns: What it returns, in the order of the text; empty chains where that is not known.
         parameters: Their names, in order.
-        given: What its calls are given: the callee, the place or name of an argument, and that.
-        shared: Names of the module that it gives values.
-        decorators: The chains of its decorators.
+        given: Arguments of its calls: the callee, the index or name of the argument, its chain.
+        shared: Names declared `global`.
+        decorators: Chains of its decorators.
     """
 
     name: str
@@ -92,12 +96,12 @@ class Function:
     decorators: list[Chain] = field(default_factory=list[Chain])
 
     def chains(self, name: str) -> list[Chain]:
-        """Return what the variable *name* is given, as far as that begins with a name."""
+        """Return the known chains assigned to the variable *name*."""
         return [each for each in self.variables.get(name, ()) if each not in ((), PLAIN)]
 
     @property
     def returned(self) -> Chain:
-        """The last chain that it returns; empty where it returns none."""
+        """The last known chain that it returns; empty if there is none."""
         return next(filter(None, reversed(self.returns)), ())
 
 
@@ -106,7 +110,7 @@ class Kind:
     """One class.
 
     Attributes:
-        attributes: Name: the function that gives it its first value, empty for the class itself, and the value.
+        attributes: Name: the method that first assigns it, empty for the class body, and the chain assigned.
     """
 
     name: str
@@ -120,7 +124,8 @@ class Module:
     """One file.
 
     Attributes:
-        reads: Attributes that are read and not called: name, line, whether as a value that is looked at.
+        reads: Attributes that are read without a call: name, line, whether the value itself is used there.
+        stars: Modules imported by `import *`.
     """
 
     path: str
@@ -148,39 +153,39 @@ class _Reader:
         self._held = self._kept | futures.held_names(syntax.own_nodes(tree.body, FunctionNode | ast.ClassDef))
 
     def read(self, nodes: Iterable[ast.AST], function: Function) -> None:
-        """Note what *nodes* say, which are *function*'s own."""
+        """Record *nodes*, which belong to *function*."""
         for node in syntax.own_nodes(nodes, FunctionNode | ast.ClassDef):
             if isinstance(node, ast.ClassDef):
-                self._take_class(node, function)
+                self._add_class(node, function)
             elif isinstance(node, FunctionNode):
-                self._take_function(node, function, "")
+                self._add_function(node, function, "")
             elif isinstance(node, ast.Import | ast.ImportFrom):
-                self._take_import(node)
+                self._add_import(node)
             elif isinstance(node, ast.Call):
-                self._take_call(node, function)
+                self._add_call(node, function)
             elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
-                self._add(function, node.comparators[0], node, "in")
+                self._add_use(function, node.comparators[0], node, "in")
             elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-                self._add(function, node.value, node, "slice")
+                self._add_use(function, node.value, node, "slice")
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                self._take_attribute(node, function)
+                self._add_attribute(node, function)
             elif isinstance(node, ast.Return):
                 function.returns.append(chain_of(node.value) if node.value else ())
             else:
-                self._take_binding(node, function)
+                self._add_binding(node, function)
 
-    def _take_call(self, call: ast.Call, function: Function) -> None:
+    def _add_call(self, call: ast.Call, function: Function) -> None:
         around = self._parents[call]
-        is_gone_through = isinstance(around, ast.AsyncFor) or getattr(around, "is_async", False)
+        is_async_iterated = isinstance(around, ast.AsyncFor) or getattr(around, "is_async", False)
         node = futures.holder_of(call, self._parents)
         parent = self._parents[node]
         takers = futures.TAKES_AWAITABLES
         if isinstance(parent, ast.Lambda):
             node, parent, takers = parent, self._parents[parent], futures.LOOP_CALLS
         taker = "" if getattr(parent, "func", None) is node else futures.taker_of(parent)
-        if not is_gone_through and taker not in takers:
+        if not is_async_iterated and taker not in takers:
             is_task = taker in futures.TAKES_FUTURES or futures.is_held(parent, self._held)
-            self._add(function, call, call, "task" if is_task else "call")
+            self._add_use(function, call, call, "task" if is_task else "call")
         arguments: list[tuple[int | str, ast.expr]] = [*enumerate(call.args)]
         arguments += [(each.arg or "", each.value) for each in call.keywords]
         for place, each in arguments:
@@ -193,24 +198,24 @@ class _Reader:
             text = next((each for each in ast.walk(call.args[1]) if isinstance(each, ast.Constant)), ast.Constant(""))
             function.prefix = str(text.value).partition("%")[0].partition("{")[0]
 
-    def _take_attribute(self, node: ast.Attribute, function: Function) -> None:
+    def _add_attribute(self, node: ast.Attribute, function: Function) -> None:
         parent = self._parents[node]
         if node.attr == "current_user":
-            self._add(function, node.value, node, "user")
+            self._add_use(function, node.value, node, "user")
         if not (isinstance(parent, ast.Call) and parent.func is node):
-            self._module.reads.add((node.attr, node.lineno, isinstance(parent, LOOKED_AT)))
+            self._module.reads.add((node.attr, node.lineno, isinstance(parent, VALUE_CONTEXTS)))
 
-    def _take_binding(self, node: ast.AST, function: Function) -> None:
+    def _add_binding(self, node: ast.AST, function: Function) -> None:
         if isinstance(node, ast.With | ast.AsyncWith):
-            self._take_with(node, function)
+            self._add_with(node, function)
         elif isinstance(node, ast.For | ast.comprehension | ast.AsyncFor):
             if not isinstance(node, ast.AsyncFor) and not getattr(node, "is_async", False):
-                self._add(function, node.iter, node.iter, "for")
+                self._add_use(function, node.iter, node.iter, "for")
             chain = _value_of(node.iter)
             self._bind(node.target, (*chain, "[]") if chain else (), function)
         elif isinstance(node, ast.Assign | ast.NamedExpr):
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-                self._add(function, node.value, node.value, "open")
+                self._add_use(function, node.value, node.value, "open")
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 self._assign(target, node.value, function)
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -226,16 +231,16 @@ class _Reader:
             for each in _values_of(value):
                 self._bind(target, _value_of(each), function)
 
-    def _take_with(self, node: ast.With | ast.AsyncWith, function: Function) -> None:
+    def _add_with(self, node: ast.With | ast.AsyncWith, function: Function) -> None:
         several = "a `with` of several items cannot be `async with` for one: give it a block of its own"
         for item in node.items:
             if isinstance(node, ast.With):
-                self._add(function, item.context_expr, node, "with", several if len(node.items) > 1 else "")
+                self._add_use(function, item.context_expr, node, "with", several if len(node.items) > 1 else "")
             if item.optional_vars is not None:
                 chain = chain_of(item.context_expr)
                 self._bind(item.optional_vars, (*chain, "as") if chain else (), function)
 
-    def _add(self, function: Function, what: ast.AST, where: ast.AST, form: str, blocker: str = "") -> None:
+    def _add_use(self, function: Function, what: ast.AST, where: ast.AST, form: str, blocker: str = "") -> None:
         chain = chain_of(what)
         if not chain:
             return
@@ -271,13 +276,13 @@ class _Reader:
             if kind is not None:
                 kind.attributes.setdefault(target.attr, (function.name, chain))
 
-    def _take_class(self, node: ast.ClassDef, function: Function) -> None:
+    def _add_class(self, node: ast.ClassDef, function: Function) -> None:
         kind = Kind(node.name, [chain for base in node.bases if (chain := chain_of(base))])
         self._module.classes[node.name] = kind
         for each in node.body:
             if isinstance(each, FunctionNode):
                 kind.methods.add(each.name)
-                self._take_function(each, function, node.name)
+                self._add_function(each, function, node.name)
             elif isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
                 if (chain := _value_of(each.value)) not in ((), PLAIN):
                     kind.attributes.setdefault(each.targets[0].id, ("", chain))
@@ -285,7 +290,7 @@ class _Reader:
             else:
                 self.read([each], function)
 
-    def _take_function(self, node: FunctionNode, outer: Function, owner: str) -> None:
+    def _add_function(self, node: FunctionNode, outer: Function, owner: str) -> None:
         prefix = f"{owner}." if owner else f"{outer.name}." if outer.name else ""
         names = [each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)]
         decorators = syntax.decorators_of(node)
@@ -304,7 +309,7 @@ class _Reader:
         self.read(node.body, made)
         self._held = held
 
-    def _take_import(self, node: ast.Import | ast.ImportFrom) -> None:
+    def _add_import(self, node: ast.Import | ast.ImportFrom) -> None:
         where = ""
         if isinstance(node, ast.ImportFrom):
             is_package = self._module.path.endswith("__init__.py")
@@ -317,7 +322,7 @@ class _Reader:
 
 
 def _defaults_of(arguments: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the parameters that have a default, and it."""
+    """Yield the parameters that have a default, with the default."""
     given = [*arguments.posonlyargs, *arguments.args]
     pairs: list[tuple[ast.arg, ast.expr | None]] = [*zip(given[::-1], arguments.defaults[::-1], strict=False)]
     pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
@@ -325,7 +330,7 @@ def _defaults_of(arguments: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _value_of(node: ast.AST) -> Chain:
-    """Return the chain of *node*; that of a list, tuple or dictionary is its first element's, and "{}"."""
+    """Return the chain of *node*; for a list, tuple or dictionary, that of its first element followed by "{}"."""
     elements: list[ast.expr] = getattr(node, "elts", []) or getattr(node, "values", [])
     if not isinstance(node, ast.List | ast.Tuple | ast.Dict):
         return chain_of(node)
@@ -333,7 +338,7 @@ def _value_of(node: ast.AST) -> Chain:
 
 
 def _values_of(node: ast.expr) -> list[ast.expr]:
-    """Return what a name stands for that is given *node*: one of several values, the function of a `partial`."""
+    """Return the possible values of *node*: the branches of a condition, the function of a `partial`."""
     if isinstance(node, ast.BoolOp):
         return node.values
     if isinstance(node, ast.IfExp):
@@ -342,7 +347,7 @@ def _values_of(node: ast.expr) -> list[ast.expr]:
 
 
 def _is_endless(node: FunctionNode) -> bool:
-    """Whether *node* is a coroutine function that ends in a `while True` or the like which nothing in it leaves."""
+    """Whether *node* is a coroutine function that ends in a `while True` or the like, without a way out."""
     loop = node.body[-1]
     if not isinstance(node, ast.AsyncFunctionDef) or not isinstance(loop, ast.While):
         return False

@@ -1,4 +1,4 @@
-"""Nodes of syntax trees: their names, places and surroundings."""
+"""Nodes of syntax trees: names, positions, parents and children."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ Node = TypeVar("Node", bound=ast.AST)
 
 
 def dotted(node: ast.AST | None) -> str:
-    """Return the dotted name that *node* is; empty where it is something else."""
+    """Return *node* as a dotted name; empty for any other node."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -33,7 +33,7 @@ def parents_of(tree: ast.AST) -> Parents:
 
 
 def own_nodes(nodes: Iterable[ast.AST], others: type | UnionType) -> Iterator[ast.AST]:
-    """Yield *nodes* and those under them in the order of the text; of nodes that are *others*, not what is inside."""
+    """Yield *nodes* and their descendants in the order of the text, but no descendants of *others*."""
     todo = [*nodes][::-1]
     while todo:
         node = todo.pop()
@@ -43,7 +43,7 @@ def own_nodes(nodes: Iterable[ast.AST], others: type | UnionType) -> Iterator[as
 
 
 def deferred_around(node: ast.AST, parents: Parents) -> Iterator[ast.Lambda | ast.GeneratorExp]:
-    """Yield the lambdas and generator expressions that evaluate *node*; first iterables are evaluated outside."""
+    """Yield the lambdas and generator expressions that defer *node*; their first iterable is not deferred."""
     trail = [node]
     while not isinstance(trail[-1], ast.stmt):
         trail.append(parents[trail[-1]])
@@ -54,13 +54,13 @@ def deferred_around(node: ast.AST, parents: Parents) -> Iterator[ast.Lambda | as
 
 
 def position_of(node: ast.AST) -> Position:
-    """Return line and column of the start and of the end of *node*, as `ast` counts them."""
+    """Return start line, start column, end line and end column of *node*, as in `ast`."""
     assert isinstance(node, ast.expr | ast.stmt | ast.keyword | ast.alias | ast.arg)
     return node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0
 
 
 def imports_of(node: ast.Import | ast.ImportFrom, module: str = "") -> dict[str, str]:
-    """Return the names that *node* gives the file, and the dotted name of each, in *module* where that is relative."""
+    """Return the names that *node* imports, each with its dotted name; *module* resolves a relative import."""
     if isinstance(node, ast.ImportFrom):
         where = module or node.module or ""
         return {each.asname or each.name: f"{where}.{each.name}".lstrip(".") for each in node.names}
@@ -80,41 +80,41 @@ def methods_of(kind: ast.ClassDef) -> dict[str, FunctionNode]:
 
 
 def called(node: ast.AST | None) -> str:
-    """Return the dotted name of what *node* calls; empty where it is no call, or one of something else."""
+    """Return the dotted name of the function that *node* calls; empty for any other node."""
     return dotted(node.func) if isinstance(node, ast.Call) else ""
 
 
 def last_name(node: ast.AST | None) -> str:
-    """Return the last part of the name of what *node* calls; empty where it is no call."""
+    """Return the last part of the name of the function that *node* calls; empty for any other node."""
     func = node.func if isinstance(node, ast.Call) else None
     return func.attr if isinstance(func, ast.Attribute) else dotted(func)
 
 
 def text_of(node: ast.AST | None) -> str:
-    """Return the text that *node* is; empty where it is something else."""
+    """Return the value of a string literal; empty for any other node."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def nodes_of(tree: ast.AST, kind: type[Node]) -> list[Node]:
-    """Return the nodes of *kind* in *tree*, those that stand inside others after them."""
+    """Return the nodes of *kind* in *tree*, each after its ancestors."""
     return [node for node in ast.walk(tree) if isinstance(node, kind)]
 
 
 def assigned_in(nodes: Iterable[ast.AST]) -> list[tuple[str, ast.expr]]:
-    """Return the names, dotted ones too, to which *nodes* assign something, and that."""
+    """Return the names, including dotted ones, to which *nodes* assign, each with the value."""
     assigned = [node for node in nodes if isinstance(node, ast.Assign)]
     return [(name, node.value) for node in assigned for target in node.targets if (name := dotted(target))]
 
 
 def loads_in(tree: ast.AST, name: str) -> list[ast.Name]:
-    """Return where *name* is read in *tree*, from top to bottom."""
+    """Return the nodes in *tree* that read *name*, in the order of the text."""
     nodes = [each for each in ast.walk(tree) if isinstance(each, ast.Name) and each.id == name]
     loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
     return sorted(loads, key=lambda each: (each.lineno, each.col_offset))
 
 
 def binds(tree: ast.AST, name: str) -> bool:
-    """Whether anything in *tree* gives *name* a value."""
+    """Whether anything in *tree* binds *name*: an assignment, import, definition or parameter."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             found = node.id

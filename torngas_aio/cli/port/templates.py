@@ -1,9 +1,9 @@
-"""Templates of Tornado, Mako and Jinja2: where their code is, Python 2 in it made Python 3, and what is left to do.
+"""Conversion of Python 2 code in templates of Tornado, Mako and Jinja2, and findings for the rest.
 
-    template ─► parts (by each engine's own rules) ─► one Python text ─► `python2.converted` ─► back to their places
+    template ─► parts (by each engine's rules) ─► one Python text ─► `python2.converted` ─► back to their positions
 
-Text outside of expressions and statements is never changed. Jinja2 has a language of its own, of which methods of
-dictionaries and codecs are changed.
+Text outside of expressions and statements is never changed. Jinja2 has its own expression language, in which only
+methods of dictionaries and codecs are changed.
 """
 
 import ast
@@ -30,7 +30,7 @@ PYTHON2 = re.compile(
     re.MULTILINE,
 )
 NO_BUILTIN = re.compile(r"(?<![\w.])(?:long|file)\b(?!\s*\()|(?<=\.)(?:unicode|unichr)\b")
-"""Names that are as likely the page's own."""
+"""Builtins of Python 2 that are as likely variables of the template."""
 
 WAITS = re.compile(
     r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
@@ -39,17 +39,17 @@ AWAITED = re.compile(r"\bawait(?:ed\()?[\w. ]+\(")
 
 
 def reads_as_python2(text: str, engine: str) -> bool:
-    """Whether code in the template is Python 2's only."""
+    """Whether the template has code that only Python 2 accepts."""
     return any(_is_python2(text[part.start : part.end], engine) for part in parts_of(text, engine))
 
 
 def convert(text: str, engine: str, path: str) -> tuple[str, list[Finding]]:
-    """Return the template with its code made Python 3, and a finding for what is left of Python 2.
+    """Return the template with its code in Python 3, and a finding for the first Python 2 code left.
 
     Args:
         text: A template of a Python 2 project.
         engine: "tornado", "mako" or "jinja2".
-        path: Its name in findings.
+        path: The template's path in findings.
     """
     made = _convert_jinja2(text) if engine == "jinja2" else _convert_python(text, engine)
     for part in parts_of(made, engine):
@@ -61,9 +61,9 @@ def convert(text: str, engine: str, path: str) -> tuple[str, list[Finding]]:
 
 
 def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
-    """Return the template with its calls of *names*, coroutine functions of the project, awaited; not in Jinja2.
+    """Return the template with its calls of *names*, coroutine functions of the project, awaited.
 
-    Jinja2 awaits by itself where `enable_async` is set, and cannot otherwise.
+    Jinja2 templates stay as they are: Jinja2 awaits calls itself if `enable_async` is set, and cannot otherwise.
     """
     before, after = {"tornado": ("(await ", ")"), "mako": ("awaited(", ")"), "jinja2": ("", "")}[engine]
     edits = Edits(text)
@@ -83,7 +83,7 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
 
 
 def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
-    """Yield what is left to do in a template; *names* wait when they are called, with a dot when they are read."""
+    """Yield the findings in a template; *names* must be awaited if called, those with a leading dot if read."""
     lines = defaultdict[str, list[int]](list)
     for number, content in enumerate(text.split("\n"), 1) if "TGM311:" in text else ():
         if re.search(r"(?:\{#|<%doc>|##|^\s*#) ?TGM311:", content):
@@ -101,7 +101,7 @@ def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterato
         tree = parsed(f"({code})") if ".encode" in code or ".decode" in code else None
         if tree and any(map(is_odd_codec, nodes_of(tree, ast.Call))):
             lines["TGM310"].append(text.count("\n", 0, part.start) + 1)
-    advices = {"TGM310": "This is no encoding of text in Python 3: use its module, or `codecs`.", **MARKS}
+    advices = {"TGM310": "This is not a text encoding in Python 3: use its module, or `codecs`.", **MARKS}
     for code, numbers in lines.items():
         more = f" (lines {', '.join(map(str, numbers))})" if len(numbers) > 1 else ""
         yield Finding(path, numbers[0], code, f"{advices[code]}{more}")
@@ -135,7 +135,7 @@ def _convert_python(text: str, engine: str) -> str:
     parts = [part for part in parts_of(text, engine) if engine == "mako" or "cmp(" not in text[part.start : part.end]]
     sources = {part: _source(text, part) for part in parts}
     made = _convert_all(sources)
-    if made is None:  # one of them is no Python: which?
+    if made is None:  # leave out the parts that cannot be parsed
         sources = {part: source for part, source in sources.items() if _convert_all({part: source}) is not None}
         made = _convert_all(sources)
     if made is None:
@@ -173,7 +173,7 @@ def _indent_of(code: str) -> str:
 
 
 def _convert_all(sources: dict[Part, str]) -> tuple[str, list[str]] | None:
-    """Return the imports that the converted *sources* need, and these; None where they are no Python."""
+    """Return the imports that the converted *sources* need, and the sources; None if one cannot be parsed."""
     text = "".join(f"__part__{number}\n{source}" for number, source in enumerate(sources.values()))
     made = converted(f"import __part__\n{text}__part__\n")
     if made is None:
@@ -183,7 +183,7 @@ def _convert_all(sources: dict[Part, str]) -> tuple[str, list[str]] | None:
 
 
 def _put(edits: Edits, part: Part, new: str, engine: str) -> None:
-    """Put the converted statements *new* in the place of *part*; a comment in them goes beside its tag."""
+    """Replace *part* by the converted statements *new*; their comments move next to the tag."""
     if part.form == "block":
         code = edits.text[part.start : part.end]
         lead = code[: len(code) - len(code.lstrip("\n"))]
@@ -199,7 +199,7 @@ def _put(edits: Edits, part: Part, new: str, engine: str) -> None:
         return
     code = code.removeprefix(before).removesuffix(after)
     if "list(" not in edits.text[part.start : part.end]:
-        code = COPY.sub(r"\1\2", code)  # a page does not change what it goes through
+        code = COPY.sub(r"\1\2", code)  # a template does not change a dictionary while iterating it
     if code.startswith(("import ", "from ")):
         code = code.replace("\n", " %}{% ")
     start, end = part.tag
@@ -225,6 +225,6 @@ def _names_of(head: str) -> list[str]:
 
 
 def _block_start(text: str, at: int) -> int:
-    """Return the end of the last `{% block %}` tag before *at*, or 0: what a child has outside of blocks never runs."""
+    """Return the end of the last `{% block %}` tag before *at*, or 0: child templates run nothing outside of blocks."""
     blocks = [found.end() for found in re.finditer(r"\{%\s*block\b[^%]*%\}", text[:at])]
     return blocks[-1] if blocks else 0

@@ -1,4 +1,4 @@
-"""Test cases whose methods wait: without a change the test runner never awaits them, and they pass without running.
+"""Test cases with coroutine methods: unchanged, the runner would not await them, and they would pass unrun.
 
 unittest.TestCase            unittest.IsolatedAsyncioTestCase; setUp, tearDown to asyncSetUp, asyncTearDown
 tornado.testing's            @gen_test; self.fetch(...) to await self.http_client.fetch(...)
@@ -22,18 +22,18 @@ NEVER_AWAITED = {
     "unittest": {"setUpClass", "tearDownClass"},
     "tornado": {"setUp", "tearDown", "setUpClass", "tearDownClass", "get_app"},
 }
-"""Kind of test case: methods that cannot wait."""
+"""Kind of test case: methods that its runner does not await."""
 
-LOOP_RUNS = "The loop runs already in an `async def` test: await the call itself in place of `self.wait()`."
+LOOP_RUNS = "The loop is already running in an `async def` test: await the call instead of `self.wait()`."
 
 
 def mend_tests(text: str, kinds: Mapping[str, str], path: str) -> tuple[str, list[Finding]]:
-    """Return *text* with its test cases awaited, and what is left to do.
+    """Return *text* with its test cases converted, and the findings for the rest.
 
     Args:
-        text: A file in which `await` is written already.
-        kinds: The names of its test cases: "tornado", or "unittest" where methods wait.
-        path: The file's name in findings.
+        text: A file in which the `await`s are already inserted.
+        kinds: Name of a test case: "tornado", or "unittest" if it has coroutine methods.
+        path: The file's path in findings.
     """
     tree = parsed(text)
     assert tree is not None
@@ -49,7 +49,7 @@ def mend_tests(text: str, kinds: Mapping[str, str], path: str) -> tuple[str, lis
 
 
 def _left_in(tree: ast.Module, kinds: Mapping[str, str]) -> Iterator[tuple[int, str]]:
-    """Yield line and advice of what runs the loop in methods that run in it."""
+    """Yield line and advice for calls of `self.wait()` in coroutine methods, where the loop is already running."""
     for case in [each for each in nodes_of(tree, ast.ClassDef) if kinds.get(each.name) == "tornado"]:
         for method in [each for each in case.body if isinstance(each, ast.AsyncFunctionDef)]:
             for node in syntax.own_nodes(method.body, FunctionNode | ast.Lambda):
@@ -73,7 +73,7 @@ def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
             if isinstance(node, ast.Await):
                 end = edits.span(call.func)[1]
                 edits.replace(end - len(method.name), end, RENAMED[method.name])
-            else:  # the runner calls what is no coroutine function itself
+            else:  # the runner itself calls a base class's plain method
                 start, end = edits.span(node)
                 is_line = node in method.body[:-1] and edits.text[end : end + 1] == "\n"
                 edits.replace(edits.line_start(start) if is_line else start, end + is_line, "" if is_line else "pass")
@@ -100,7 +100,7 @@ def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
 
 
 def _stopped_fetches(method: FunctionNode) -> Iterator[tuple[ast.Call, ast.Call]]:
-    """Yield each `client.fetch(..., self.stop)` of *method* with the `self.wait()` that is the next statement's."""
+    """Yield each `client.fetch(..., self.stop)` of *method* with the `self.wait()` in the next statement."""
     for node in ast.walk(method):
         block: list[ast.stmt] = getattr(node, "body", []) if isinstance(node, ast.stmt | ast.ExceptHandler) else []
         for first, second in pairwise(block):
@@ -114,7 +114,7 @@ def _stopped_fetches(method: FunctionNode) -> Iterator[tuple[ast.Call, ast.Call]
 
 
 def _join(sent: ast.Call, waited: ast.Call, edits: Edits) -> None:
-    """Write one awaited call for *sent*, which is given `self.stop`, and *waited*, `self.wait()`."""
+    """Replace *sent*, which passes `self.stop`, and *waited*, `self.wait()`, by one awaited call."""
     arguments = [edits.source(each) for each in sent.args if dotted(each) != "self.stop"]
     arguments += [f"{each.arg}={edits.source(each.value)}" for each in sent.keywords if each.arg != "callback"]
     call = f"await {edits.source(sent.func)}({', '.join([*arguments, 'raise_error=False'])})"

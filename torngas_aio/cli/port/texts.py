@@ -1,9 +1,9 @@
-"""What Python 2 did with text, written for Python 3: edits of a Python 2 project.
+"""Text and bytes in Python 3: edits of a Python 2 project.
 
-x.decode("utf-8")           to_unicode(x)           right whether x is text or bytes now
-x.encode("utf-8")           x                       it stays where only bytes will do
+x.decode("utf-8")           to_unicode(x)           works for text and bytes
+x.encode("utf-8")           x                       unchanged if bytes are required
 md5(x), b64encode(x)        md5(utf8(x)), native_str(b64encode(utf8(x)))
-self.request.body           to_unicode(self.request.body), unless it is given to what takes bytes
+self.request.body           to_unicode(self.request.body), unless passed to a function of bytes
 cmp=                        key=cmp_to_key(...)
 """
 
@@ -20,7 +20,7 @@ BYTES_ONLY = frozenset({
     "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes",
     "decodebytes", "hexlify", "compress", "crc32", "adler32",
 })  # fmt: skip
-"""Functions that take no text."""
+"""Functions that accept bytes only."""
 
 BYTES_MODULES = {"hashlib", "base64", "binascii", "zlib", "bz2"}
 
@@ -30,10 +30,10 @@ TAKES_BYTES = BYTES_ONLY | frozenset({
     "send", "sendall", "quote", "quote_plus", "compare_digest", "bytes", "bytearray", "fetch", "HTTPRequest",
     "decompress", "isinstance", "encrypt", "decrypt", "sign", "pack", "unpack", "set_secure_cookie", "set_cookie",
 })  # fmt: skip
-"""Functions that take bytes, or as well as text."""
+"""Functions that accept bytes, or both bytes and text."""
 
 ASCII = frozenset({"b64encode", "urlsafe_b64encode", "encodebytes", "hexlify"})
-"""Functions that return ASCII, as bytes."""
+"""Functions that return ASCII text as bytes."""
 
 UTF8 = frozenset({"", "utf-8", "utf8", "ascii"})
 CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopri", "string_escape", "string-escape"})
@@ -45,13 +45,13 @@ BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.
 BINARY_FILE = re.compile(
     r"""\b(?:\w*TemporaryFile\((?!.*['"][rwa]\+?t?['"])|BytesIO\b|GzipFile|gzip\.|sock|makefile|Popen|stdin\b|wfile\b)"""
 )
-"""What a file is made by, or called, that takes bytes; the temporary ones do unless they are opened for text."""
+"""Source or name of a binary file, including temporary files not opened in text mode."""
 
 CMP = "\n\ndef cmp(a, b):\n    return (a > b) - (a < b)\n"
 
 
 def mend_texts(edits: Edits) -> None:
-    """Write into *edits* what the file, made Python 3 already, has to do with text and bytes; run it to a fixpoint."""
+    """Add to *edits* the text handling of a file already converted to Python 3; repeat until nothing changes."""
     fetched = {name for name, value in assigned_in(edits.nodes) if "fetch(" in ast.unparse(value)}
     errors = {node.name for node in edits.nodes if isinstance(node, ast.ExceptHandler)} | {"value"}
     for node in reversed(edits.nodes):
@@ -66,13 +66,13 @@ def mend_texts(edits: Edits) -> None:
 
 
 def as_text(node: ast.AST, edits: Edits) -> None:
-    """Have *node* be text, unless bytes do as well where it stands."""
+    """Convert *node* to text, unless its context accepts bytes."""
     if not is_taken(node, edits):
         edits.call("tornado.escape.to_unicode", node)
 
 
 def as_bytes(node: ast.AST, edits: Edits) -> None:
-    """Have *node* be bytes."""
+    """Convert *node* to bytes, unless it certainly is bytes."""
     if not is_bytes(node):
         edits.call("tornado.escape.utf8", node)
 
@@ -80,8 +80,8 @@ def as_bytes(node: ast.AST, edits: Edits) -> None:
 def _mend_name(node: ast.Name | ast.Attribute, edits: Edits, fetched: set[str], errors: set[str | None]) -> None:
     name = dotted(node)
     owner, _, last = name.rpartition(".")
-    if last.endswith("arguments") and BYTES.search(name):  # its keys are text
-        if not is_taken(node, edits) and not _is_asked(node, edits.parents[node]):
+    if last.endswith("arguments") and BYTES.search(name):  # request arguments: the keys are text
+        if not is_taken(node, edits) and not _is_membership_test(node, edits.parents[node]):
             edits.call("tornado.escape.recursive_unicode", node)
     elif BYTES.search(name) or (last == "body" and owner in fetched):
         as_text(node, edits)
@@ -94,7 +94,7 @@ def _mend_name(node: ast.Name | ast.Attribute, edits: Edits, fetched: set[str], 
 
 
 def is_taken(node: ast.AST, edits: Edits) -> bool:
-    """Whether bytes do as well as text where *node* stands, or only bytes do."""
+    """Whether the context of *node* accepts bytes, with or without text."""
     parent = edits.parents[node]
     if isinstance(parent, ast.Call):
         return node is not parent.func and last_name(parent).removeprefix("escape_") in TAKES_BYTES
@@ -111,12 +111,12 @@ def is_taken(node: ast.AST, edits: Edits) -> bool:
     return is_test or isinstance(parent, ast.If | ast.While | ast.Expr | ast.UnaryOp)
 
 
-def _is_asked(node: ast.AST, parent: ast.AST) -> bool:
+def _is_membership_test(node: ast.AST, parent: ast.AST) -> bool:
     return isinstance(parent, ast.Compare) and isinstance(parent.ops[0], ast.In | ast.NotIn) and node is not parent.left
 
 
 def is_odd_codec(call: ast.Call) -> bool:
-    """Whether *call* is `encode` or `decode` with what Python 3 does not count among encodings of text."""
+    """Whether *call* is `encode` or `decode` with a codec that is not a text encoding in Python 3."""
     return last_name(call) in ("encode", "decode") and codec_of(call) in CODECS
 
 
@@ -144,7 +144,7 @@ def _mend_call(call: ast.Call, edits: Edits) -> None:
 def _mend_codec(call: ast.Call, value: ast.expr, edits: Edits) -> None:
     has_errors = len(call.args) > 1 or "errors" in {each.arg for each in call.keywords}
     if last_name(call) == "encode":
-        if has_errors and codec_of(call) == "ascii":  # it leaves out what is not ASCII
+        if has_errors and codec_of(call) == "ascii":  # `errors` drops or replaces characters, so the call stays
             as_text(call, edits)
         elif (call.args or call.keywords) and not _wants_bytes(call, edits):
             edits.replace(edits.span(value)[1], edits.span(call)[1], "")
@@ -165,7 +165,7 @@ def _mend_sort(call: ast.Call, edits: Edits, *, is_method: bool) -> None:
 
 
 def _wants_bytes(call: ast.Call, edits: Edits) -> bool:
-    """Whether the text that *call* encodes has to be bytes; a file that is opened for text writes text."""
+    """Whether the context of *call*, an `encode`, requires bytes; a file opened in text mode does not."""
     parent = edits.parents[call]
     if isinstance(parent, ast.Call) and last_name(parent) == "write":
         owner = edits.value_of(parent.func.value) if isinstance(parent.func, ast.Attribute) else ""
@@ -183,7 +183,7 @@ def is_bytes(node: ast.AST) -> bool:
 
 
 def _mend_chunks(hook: FunctionNode, edits: Edits) -> None:
-    """The parts of `chunk`, which response hooks are given, are bytes: read them as text, write them as UTF-8."""
+    """Decode the parts of a response hook's `chunk`, which are bytes, when read; encode them when assigned."""
     nodes = list(ast.walk(hook))
     parts = {dotted(node.target.elts[-1] if isinstance(node.target, ast.Tuple) else node.target) for node in nodes
              if isinstance(node, ast.For | ast.comprehension) and "chunk" in ast.unparse(node.iter)} - {""}  # fmt: skip
@@ -206,7 +206,7 @@ def _mend_chunks(hook: FunctionNode, edits: Edits) -> None:
 
 
 def _mend_str(kind: ast.ClassDef, edits: Edits) -> None:
-    """`__unicode__` is `__str__`, in place of one that only encoded it."""
+    """Rename `__unicode__` to `__str__`, and remove a `__str__` that only encoded it."""
     methods = methods_of(kind)
     text, old = methods.get("__unicode__"), methods.get("__str__")
     if text is not None:
@@ -220,7 +220,7 @@ def _mend_str(kind: ast.ClassDef, edits: Edits) -> None:
 
 
 def codec_of(call: ast.Call) -> str:
-    """Return the encoding that *call* names, in lower case; "None" where it is computed, empty where none is given."""
+    """Return the encoding that *call* names, in lower case; "none" if it is computed, empty if it is not given."""
     given = [*call.args[:1], *(each.value for each in call.keywords if each.arg == "encoding")]
     value = given[0].value if given and isinstance(given[0], ast.Constant) else None
     return str(value).lower() if given else ""

@@ -1,4 +1,4 @@
-"""The files of a project: found, read, written."""
+"""Search, reading and atomic replacement of a project's files."""
 
 import io
 import os
@@ -17,7 +17,7 @@ TEMPLATES = {".html", ".htm", ".mako", ".mak", ".tmpl", ".jinja", ".jinja2", ".j
 
 
 def find_files(root: Path) -> Iterator[Path]:
-    """Yield the Python files and templates under *root*; links, hidden folders and environments are left out.
+    """Yield the Python files and templates under *root*; symbolic links, hidden folders and environments are skipped.
 
     Raises:
         ConfigError: A folder cannot be read.
@@ -32,11 +32,11 @@ def find_files(root: Path) -> Iterator[Path]:
 
 
 def read(path: Path) -> tuple[str, str, str]:
-    """Return the text of *path* with `\\n` line ends, its encoding and its line end.
+    """Return the text of *path* with `\\n` line ends, its encoding and its original line end.
 
     Raises:
-        UnicodeError, SyntaxError: It is not text in the encoding that it declares.
-        OSError: It cannot be read.
+        UnicodeError, SyntaxError: The content does not match the declared encoding.
+        OSError: The file cannot be read.
     """
     content = path.read_bytes()
     encoding = tokenize.detect_encoding(io.BytesIO(content).readline)[0] if path.suffix == ".py" else "utf-8"
@@ -45,10 +45,10 @@ def read(path: Path) -> tuple[str, str, str]:
 
 
 def write(path: Path, text: str, encoding: str, newline: str) -> None:
-    """Replace *path* in one step, keeping its mode: a reader sees the old text or the new one, never a part.
+    """Replace *path* atomically, keeping its mode.
 
     Raises:
-        ConfigError: The file system refuses it; *path* is as it was.
+        ConfigError: The file cannot be written; it is unchanged.
     """
     try:
         _replace(path, text.replace("\n", newline).encode(encoding))
@@ -69,12 +69,12 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def is_dirty(root: Path) -> bool:
-    """Whether *root* is in a git tree with changes under *root* that are not committed."""
+    """Whether *root* is in a git repository and has uncommitted changes."""
     folder = root if root.is_dir() else root.parent
     command = ["git", "-C", str(folder), "status", "--porcelain", "--", str(root)]
     environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
     try:
-        # core.fsmonitor names a program that git would run: the project's must not be
+        # core.fsmonitor may name a program of the project, which git would run
         command[1:1] = ["-c", "core.fsmonitor=false"]
         done = subprocess.run(command, capture_output=True, check=False, env=environment, timeout=60)  # noqa: S603
     except (FileNotFoundError, subprocess.TimeoutExpired):
