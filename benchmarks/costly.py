@@ -16,8 +16,8 @@ from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError
 
 from torngas_aio import _json
+from torngas_aio.http.base import BodyError
 from torngas_aio.http.codings import TURN_BYTES, ChunkDecoder, Inflater
-from torngas_aio.http.errors import BodyError
 from torngas_aio.http.forms import MAX_FORM_BYTES
 from torngas_aio.http.headers import headers_of
 from torngas_aio.http.limits import Limits
