@@ -31,12 +31,12 @@ class _Tables(MetaData):
     """The tables of one connection; passing an asyncio engine raises an error that names the right call."""
 
     def create_all(self, bind: Any, *args: Any, **kwargs: Any) -> None:
-        """Do as SQLAlchemy's method. Raises `ArgumentError` if *bind* is an asyncio engine."""
+        """Create the tables, as SQLAlchemy does. Raises `ArgumentError` if *bind* is an asyncio engine."""
         _refuse_async_engine(bind, "create_all", "create_db")
         super().create_all(bind, *args, **kwargs)
 
     def drop_all(self, bind: Any, *args: Any, **kwargs: Any) -> None:
-        """Do as SQLAlchemy's method. Raises `ArgumentError` if *bind* is an asyncio engine."""
+        """Drop the tables, as SQLAlchemy does. Raises `ArgumentError` if *bind* is an asyncio engine."""
         _refuse_async_engine(bind, "drop_all", "drop_db")
         super().drop_all(bind, *args, **kwargs)
 
