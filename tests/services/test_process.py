@@ -40,7 +40,7 @@ def test_another_process_gets_other_ports() -> None:
         assert not claims(port)
         other.stdin.close()
     assert claims(port)
-    assert not claims(port), "ours by now"
+    assert not claims(port), "claimed by this process now"
 
 
 def test_a_killed_server_comes_back_on_its_port(server: ServerProcess, port: int) -> None:

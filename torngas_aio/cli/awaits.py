@@ -34,7 +34,7 @@ MAX_BYTES = 1_000_000
 OPENED = {"lock", "presence", "scope", "subscription", "transaction"}
 """Kinds of objects that are opened by `async with`."""
 
-TAKERS = frozenset({
+VALUE_BUILTINS = frozenset({
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "print", "range",
     "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip",
 })  # fmt: skip
@@ -144,13 +144,13 @@ class _File:
         return isinstance(parent, ast.Attribute) and parent.attr != "__await__"
 
     def _is_argument_of_builtin(self, node: ast.AST) -> bool:
-        """Whether *node* is an argument of one of `TAKERS`, or of `"...".format`."""
+        """Whether *node* is an argument of one of `VALUE_BUILTINS`, or of `"...".format`."""
         parent = self._parents[node]
         if not isinstance(parent, ast.Call) or node is parent.func:
             return False
         func = parent.func
         if isinstance(func, ast.Name):
-            return func.id in TAKERS and not binds(self._tree, func.id)
+            return func.id in VALUE_BUILTINS and not binds(self._tree, func.id)
         return isinstance(func, ast.Attribute) and func.attr == "format" and isinstance(func.value, ast.Constant)
 
 

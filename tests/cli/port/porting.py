@@ -10,7 +10,7 @@ import pytest
 from tests.cli.port.trees import TREES
 from tests.webserver.project import Project
 from torngas_aio.cli import main
-from torngas_aio.cli.port.python2 import converted
+from torngas_aio.cli.port.python2 import convert_source
 
 
 def make(folder: Path, name: str, redis_port: int = 0) -> Project:
@@ -48,9 +48,9 @@ def ported(folder: Path, capsys: pytest.CaptureFixture[str], text: str, *options
 
 def mended(text: str) -> str:
     """Return what *text* of a Python 2 project becomes, without the imports at its head."""
-    made = converted(text)
+    made = convert_source(text)
     assert made is not None
-    assert converted(made) == made, "a second time something else"
+    assert convert_source(made) == made, "a second time something else"
     return "".join(line for line in made.splitlines(keepends=True) if not line.startswith(("import ", "from ")))
 
 

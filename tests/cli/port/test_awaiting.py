@@ -122,7 +122,7 @@ def written(text: str, *, is_python2: bool = True) -> str:
     edits = Edits(text, tree)
     call = tree.body[0].value  # type: ignore[attr-defined]
     is_known = write_arguments(call, text.partition("(")[0].removeprefix("r."), edits, is_python2=is_python2)
-    return edits.applied().removeprefix("r.") if is_known else "?"
+    return edits.apply().removeprefix("r.") if is_known else "?"
 
 
 @pytest.mark.parametrize(

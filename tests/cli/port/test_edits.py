@@ -30,12 +30,12 @@ def test_a_node_is_found_where_it_stands(text: str) -> None:
     assert text[start:end] == "f(1)"
     assert edits.text[edits.line_start(start) : start] == text[:start].rpartition("\n")[2]
     edits.replace(start, end, "g()")
-    assert edits.applied() == text.replace("f(1)", "g()")
+    assert edits.apply() == text.replace("f(1)", "g()")
 
 
 def test_what_is_not_replaced_stays_to_the_letter() -> None:
     text = "x  =  ( 1 ,\t2 )  # why\n\n\n\n"
-    assert Edits(text).applied() == text
+    assert Edits(text).apply() == text
 
 
 def test_nodes_that_begin_or_end_together_are_wrapped_inside_out() -> None:
@@ -43,7 +43,7 @@ def test_nodes_that_begin_or_end_together_are_wrapped_inside_out() -> None:
     edits = Edits(text)
     for number, call in enumerate(calls_of(text)[::-1]):
         edits.wrap(call, f"{number}<", f">{number}")
-    assert edits.applied() == "2<1<0<f()>0()>1()>2"
+    assert edits.apply() == "2<1<0<f()>0()>1()>2"
 
 
 def test_of_two_that_overlap_the_earlier_counts() -> None:
@@ -51,7 +51,7 @@ def test_of_two_that_overlap_the_earlier_counts() -> None:
     edits.replace(1, 4, "X")
     edits.replace(2, 5, "Y")
     edits.replace(4, 5, "Z")
-    assert edits.applied() == "aXZf"
+    assert edits.apply() == "aXZf"
 
 
 @pytest.mark.parametrize(
@@ -69,5 +69,5 @@ def test_of_two_that_overlap_the_earlier_counts() -> None:
 )
 def test_an_import_comes_after_those_that_the_file_begins_with(before: str, after: str) -> None:
     edits = Edits(before, ast.parse(before))
-    assert edits.imported("new") == "new"
-    assert edits.applied() == after
+    assert edits.import_name("new") == "new"
+    assert edits.apply() == after

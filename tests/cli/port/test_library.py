@@ -5,7 +5,7 @@
 import pytest
 
 from tests.cli.port.porting import mended
-from torngas_aio.cli.port.python2 import converted
+from torngas_aio.cli.port.python2 import convert_source
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_functions_that_have_changed(before: str, after: str) -> None:
     ],
 )  # fmt: skip
 def test_imports_that_have_moved(before: str, after: str) -> None:
-    assert converted(before) == after
+    assert convert_source(before) == after
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.port.porting import contents, listed, port, ported
 from tests.webserver.project import Project
-from torngas_aio.cli.port.python2 import converted, version_of
+from torngas_aio.cli.port.python2 import convert_source, version_of
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_file_that_only_python_3_reads_stays_in_a_project_of_python_2(
 )
 def test_a_metaclass_may_stand_anywhere_in_its_class(body: str, kept: str) -> None:
     names: dict[str, Any] = {"M": type("M", (type,), {})}
-    exec(converted(f"class A(object):\n{body}\nprint 1\n") or "", names)
+    exec(convert_source(f"class A(object):\n{body}\nprint 1\n") or "", names)
     assert type(names["A"]) is names["M"]
     assert hasattr(names["A"], kept) or names["A"].__doc__ == "Text."
     assert kept != "B" or type(names["A"].B) is names["M"]
@@ -213,11 +213,11 @@ def test_a_metaclass_may_stand_anywhere_in_its_class(body: str, kept: str) -> No
 )
 def test_objects_compare_as_they_did(head: str, more: str, is_hashable: bool) -> None:
     text = f"{head}\n    def __init__(self, x):\n        self.x = x\n    def __cmp__(self, other):\n        return cmp(self.x, other.x)\n{more}"
-    made = converted(text)
+    made = convert_source(text)
     assert version_of(text) == 2
     assert made is not None
     assert version_of(made) != 2
-    assert converted(made) == made
+    assert convert_source(made) == made
     names: dict[str, Any] = {}
     exec(made, names)
     a, b, c = map(names["A"], (1, 2, 1))
@@ -232,11 +232,11 @@ def test_objects_compare_as_they_did(head: str, more: str, is_hashable: bool) ->
 def test_tabs_count_to_the_next_multiple_of_eight() -> None:
     before = "def f(a):\n\tprint a\n        for b in a:\n  \t  print '''\n\tb'''\n"
     after = "def f(a):\n        print(a)\n        for b in a:\n          print('''\n\tb''')\n"
-    assert converted(before) == after
+    assert convert_source(before) == after
 
 
 def test_functions_of_urllib_are_found_under_another_name() -> None:
-    made = converted("import urllib as u\nprint u.urlencode(a), u.urlopen(b)\n")
+    made = convert_source("import urllib as u\nprint u.urlencode(a), u.urlopen(b)\n")
     assert str(made).endswith("print(urllib.parse.urlencode(a), urllib.request.urlopen(b))\n")
 
 
@@ -251,7 +251,7 @@ def test_functions_of_urllib_are_found_under_another_name() -> None:
     ],
 )  # fmt: skip
 def test_an_attribute_called_next_is_no_iterator(before: str, after: str) -> None:
-    assert converted(f"{before}\n") == f"{after}\n"
+    assert convert_source(f"{before}\n") == f"{after}\n"
 
 
 OLD = "print 'old'\n"
@@ -279,7 +279,7 @@ BOTH = "import sys\n\nif sys.version_info[0] < 3:\n    text = unicode\nelse:\n  
 )
 def test_a_file_tells_for_which_python_it_is(text: str, version: int) -> None:
     assert version_of(text) == version
-    assert version != 3 or converted(text) == text
+    assert version != 3 or convert_source(text) == text
 
 
 def test_a_project_for_both_pythons_is_not_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

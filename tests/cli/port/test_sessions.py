@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.port.porting import listed, port
 from tests.webserver.project import Project
-from torngas_aio.cli.port.sessions import unstorable
+from torngas_aio.cli.port.sessions import find_unstorable
 
 HEAD = "def f(self, pid, name):\n    "
 
@@ -34,7 +34,7 @@ HEAD = "def f(self, pid, name):\n    "
     ],
 )  # fmt: skip
 def test_what_json_has_no_form_for_is_told(text: str, what: str) -> None:
-    (found,) = unstorable(ast.parse(HEAD + text))
+    (found,) = find_unstorable(ast.parse(HEAD + text))
     assert found[1] == what
     assert found[0].lineno == 2 + text.count("\n")  # type: ignore[attr-defined]
 
@@ -54,7 +54,7 @@ def test_what_json_has_no_form_for_is_told(text: str, what: str) -> None:
     ],
 )
 def test_what_json_keeps_is_not_listed(text: str) -> None:
-    assert list(unstorable(ast.parse(HEAD + text))) == []
+    assert list(find_unstorable(ast.parse(HEAD + text))) == []
 
 
 def test_another_serializer_keeps_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import tornado.template
 from tests.cli.port.porting import listed, port
 from tests.webserver.project import Project
 from torngas_aio.cli.port.python2 import ROUND_COMMENT
-from torngas_aio.cli.port.templates import convert, left_in
+from torngas_aio.cli.port.templates import convert, find_in_template
 
 VALUES = {"d": {"a": 1}, "n": 7, "long": "l", "text": "é"}
 MARK = "TGM311: Python 2 divided integers into integers. Write // for that; delete this comment."
@@ -90,8 +90,8 @@ def test_text_and_what_may_be_the_pages_own_is_left(engine: str, text: str) -> N
 def test_a_division_of_what_is_not_known_is_marked(engine: str, text: str, marked: str) -> None:
     new = made(text, engine)
     assert new == marked.replace("MARK", MARK).replace("ROUND", ROUND_COMMENT[2:-1])
-    assert [found.code for found in left_in(new, engine, "a.html", frozenset())] == ["TGM311"]
-    twice = list(left_in(f"{new}\n{new}", engine, "a.html", frozenset()))
+    assert [found.code for found in find_in_template(new, engine, "a.html", frozenset())] == ["TGM311"]
+    twice = list(find_in_template(f"{new}\n{new}", engine, "a.html", frozenset()))
     assert "(lines " in twice[0].text
     assert len(twice) == 1
 
@@ -116,15 +116,18 @@ def test_what_is_left_of_python_2_is_listed(engine: str, text: str, line: int) -
     ],
 )
 def test_what_waits_is_listed_with_its_line(engine: str, text: str, line: int) -> None:
-    found = list(left_in(text, engine, "a.html", frozenset({"members"})))
+    found = list(find_in_template(text, engine, "a.html", frozenset({"members"})))
     assert [(each.line, each.code) for each in found] == [(line, "TGM204")]
     assert (
-        list(left_in("{{ await members(1) }} ${awaited(members(1))}", engine, "a.html", frozenset({"members"}))) == []
+        list(
+            find_in_template("{{ await members(1) }} ${awaited(members(1))}", engine, "a.html", frozenset({"members"}))
+        )
+        == []
     )
 
 
 def test_codecs_that_are_none_of_text_are_listed_once_a_file() -> None:
-    found = list(left_in("{{ a.encode('hex') }}\n{{ a.decode('base64') }}", "tornado", "a.html", frozenset()))
+    found = list(find_in_template("{{ a.encode('hex') }}\n{{ a.decode('base64') }}", "tornado", "a.html", frozenset()))
     assert [(each.line, each.code) for each in found] == [(1, "TGM310")]
     assert "(lines 1, 2)" in found[0].text
 

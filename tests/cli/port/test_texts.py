@@ -3,14 +3,14 @@
 # ruff: noqa: E501  the texts of files
 import pytest
 
-from torngas_aio.cli.port.python2 import converted, version_of
+from torngas_aio.cli.port.python2 import convert_source, version_of
 
 
 def mended(text: str) -> str:
     """Return what *text* of a Python 2 project becomes, without the imports that it needs for it."""
-    made = converted(text)
+    made = convert_source(text)
     assert made is not None
-    assert converted(made) == made, "a second time something else"
+    assert convert_source(made) == made, "a second time something else"
     return "".join(line for line in made.splitlines(keepends=True) if not line.startswith("from "))
 
 
@@ -197,7 +197,7 @@ def test_an_object_has_one_text(before: str, after: str) -> None:
 
 def test_helpers_between_text_and_bytes_go_on_to_help() -> None:
     names: dict[str, object] = {}
-    made = converted(
+    made = convert_source(
         "def text(v):\n    if isinstance(v, unicode):\n        return v\n    if isinstance(v, str):\n"
         "        return v.decode('utf-8')\n    return unicode(v)\n\n\nx = [text('a'), text(b'b'), text(1)]\n"
         "\n\ndef to_unicode(v):\n    if isinstance(v, str):\n        return v.decode('utf-8')\n    return v\n\n\ny = to_unicode('a')\n"

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from torngas_aio.cli.kinds import REDIS_CHANGED, REDIS_SETS
 from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.findings import IN_THREADS, Finding
-from torngas_aio.cli.port.python2 import parsed
+from torngas_aio.cli.port.python2 import parse
 from torngas_aio.cli.port.summary import Use
 from torngas_aio.cli.port.syntax import FunctionNode, deferred_around, dotted, last_name, position_of
-from torngas_aio.cli.port.texts import is_taken
+from torngas_aio.cli.port.texts import accepts_bytes
 
 __all__ = ["await_calls", "write_arguments"]
 
@@ -39,7 +39,7 @@ def await_calls(
         is_python2: Whether the project is written for Python 2.
         is_plain: Whether the project keeps Tornado's handlers.
     """
-    tree = parsed(text)
+    tree = parse(text)
     assert tree is not None
     edits = Edits(text, tree)
     uses = [*uses, *(use for use in main if use.form == "arguments")]
@@ -74,8 +74,8 @@ def await_calls(
         is_shared = edits.text[start - 1].isidentifier()  # the parentheses belong to the call
         edits.replace(start, start + 1, "([" if is_shared else "[")
         edits.replace(end - 1, end, "])" if is_shared else "]")
-    text = edits.applied()
-    return (_wrapped(text, len(tree.body) - len(tail), is_plain=is_plain) if tail else text), findings
+    text = edits.apply()
+    return (_move_into_main(text, len(tree.body) - len(tail), is_plain=is_plain) if tail else text), findings
 
 
 def _make_async(function: ast.FunctionDef, edits: Edits) -> None:
@@ -87,7 +87,7 @@ def _make_async(function: ast.FunctionDef, edits: Edits) -> None:
             begin = edits.line_start(edits.span(each)[0])
             edits.replace(begin, edits.text.index("\n", begin) + 1, "")
         elif name == "contextmanager":
-            edits.replace(*edits.span(each), edits.imported("contextlib", "asynccontextmanager"))
+            edits.replace(*edits.span(each), edits.import_name("contextlib", "asynccontextmanager"))
 
 
 def _write(edits: Edits, node: ast.AST, form: str) -> None:
@@ -104,8 +104,8 @@ def _write(edits: Edits, node: ast.AST, form: str) -> None:
         text = f"not {found}" if isinstance(node.ops[0], ast.NotIn) else found
         edits.replace(*edits.span(node), f"({text})" if isinstance(parent, ast.Compare | ast.BinOp) else text)
     elif form == "text" and isinstance(node, ast.Call):
-        if not is_taken(node, edits):
-            maker, is_set = edits.imported("tornado.escape", "recursive_unicode"), last_name(node) in REDIS_SETS
+        if not accepts_bytes(node, edits):
+            maker, is_set = edits.import_name("tornado.escape", "recursive_unicode"), last_name(node) in REDIS_SETS
             edits.wrap(node, f"set({maker}(list(" if is_set else f"{maker}(", ")))" if is_set else ")")
     elif not isinstance(parent, ast.Await):
         if form == "user" and isinstance(node, ast.Attribute):
@@ -146,9 +146,9 @@ def _is_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) and not node.orelse
 
 
-def _wrapped(text: str, index: int, *, is_plain: bool) -> str:
+def _move_into_main(text: str, index: int, *, is_plain: bool) -> str:
     """Move the statements from *index* on into a coroutine function and run it, in the project unless *is_plain*."""
-    tree = parsed(text)
+    tree = parse(text)
     assert tree is not None
     lines = text.splitlines(keepends=True)
     first = tree.body[index]
@@ -167,12 +167,12 @@ def _wrapped(text: str, index: int, *, is_plain: bool) -> str:
     head = "".join(lines[: first.lineno - 1]).rstrip("\n")
     made = f"{head}\n\n\nasync def {name}():\n{opening}{''.join(moved)}\n\n"
     made += f"{guard}    asyncio.run({name}())\n{''.join(lines[end:])}"
-    tree = parsed(made)
+    tree = parse(made)
     assert tree is not None
     edits = Edits(made, tree)
     for module in ("asyncio", *([] if is_plain else ["torngas_aio"])):
-        edits.imported(module)
-    return edits.applied()
+        edits.import_name(module)
+    return edits.apply()
 
 
 def write_arguments(call: ast.Call, command: str, edits: Edits, *, is_python2: bool) -> bool:

@@ -12,7 +12,7 @@ from itertools import islice
 
 from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.syntax import binds, called, dotted, last_name, loads_in, nodes_of, text_of
-from torngas_aio.cli.port.texts import CODECS, UTF8, as_bytes, codec_of, is_bytes, is_odd_codec, is_taken
+from torngas_aio.cli.port.texts import CODECS, UTF8, accepts_bytes, as_bytes, codec_of, is_bytes, is_odd_codec
 
 __all__ = ["ESCAPES", "mend_binary"]
 
@@ -25,7 +25,7 @@ BINARY = {
 }  # fmt: skip
 """Functions that accept a binary file."""
 
-TAKES_BYTES = {"pickle.loads", "marshal.loads", "struct.unpack", "hashlib.md5", "hashlib.sha1", "base64.b64encode"}
+ACCEPTS_BYTES = {"pickle.loads", "marshal.loads", "struct.unpack", "hashlib.md5", "hashlib.sha1", "base64.b64encode"}
 """Functions that accept the content of a binary file."""
 
 CSV = {"csv.reader", "csv.writer", "csv.DictReader", "csv.DictWriter"}
@@ -75,10 +75,10 @@ class _Mender:
         """Call `codecs` for a codec that is not a text encoding; it accepts and returns bytes."""
         edits, codec, is_encoding = self._edits, codec_of(call), last_name(call) == "encode"
         is_text = codec == "rot13"
-        head = "" if is_text or is_bytes(value) else f"{edits.imported('tornado.escape', 'utf8')}("
+        head = "" if is_text or is_bytes(value) else f"{edits.import_name('tornado.escape', 'utf8')}("
         is_read = (is_encoding and codec in ("hex", "base64")) or self._is_read_as_text(call)
-        maker = f"{edits.imported('tornado.escape', 'to_unicode')}(" if is_read and not is_text else ""
-        edits.wrap(value, f"{maker}{edits.imported('codecs')}.{last_name(call)}({head}", "")
+        maker = f"{edits.import_name('tornado.escape', 'to_unicode')}(" if is_read and not is_text else ""
+        edits.wrap(value, f"{maker}{edits.import_name('codecs')}.{last_name(call)}({head}", "")
         end = f"{')' if head else ''}, {codec!r}){')' if maker else ''}"
         edits.replace(edits.span(value)[1], edits.span(call)[1], end)
         parent = edits.parents[call]
@@ -116,7 +116,7 @@ class _Mender:
         uses = {self._is_use_of_bytes(each) for each in self._loads_of(call)}
         is_upload = any(isinstance(each, ast.Subscript) and self._is_upload(each) for each in call.args)
         if False not in uses and (True in uses or is_upload):
-            self._edits.replace(*self._edits.span(call.func), self._edits.imported("io", "BytesIO"))
+            self._edits.replace(*self._edits.span(call.func), self._edits.import_name("io", "BytesIO"))
             for each in call.args:
                 as_bytes(each, self._edits)
 
@@ -154,12 +154,12 @@ class _Mender:
             return bool(call.args) and self._is_written_as_bytes(call.args[0])
         if isinstance(parent, ast.Attribute) and isinstance(call, ast.Call) and parent.attr in ("read", "readline"):
             outer = self._edits.parents[call]
-            is_given = isinstance(outer, ast.Call) and self._edits.full_name(outer.func) in TAKES_BYTES
+            is_given = isinstance(outer, ast.Call) and self._edits.full_name(outer.func) in ACCEPTS_BYTES
             return (
                 is_given
                 or self._is_response(outer)
                 or self._is_decoded(call)
-                or (None if is_taken(call, self._edits) else False)
+                or (None if accepts_bytes(call, self._edits) else False)
             )
         return None if isinstance(parent, ast.Attribute) and parent.attr in NEUTRAL else False
 

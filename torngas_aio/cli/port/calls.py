@@ -134,7 +134,7 @@ class Project:
             yield key, use, {each for each in methods if each[1].partition(".")[2].startswith(function.prefix)}
 
     def waiting_names(self) -> frozenset[str]:
-        """Return the names that only coroutine functions of the project have, without names too common to tell."""
+        """Return the names that only coroutine functions of the project have, without the most common names."""
         names = defaultdict[str, set[bool]](set)
         for path, module in self.names.modules.items():
             for name in module.functions:

@@ -19,10 +19,10 @@ from torngas_aio.cli.awaits import module_of
 from torngas_aio.cli.port import templates, tree
 from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
-from torngas_aio.cli.port.findings import CODES, Finding, left_over
+from torngas_aio.cli.port.findings import CODES, Finding, find_in_module
 from torngas_aio.cli.port.parts import engine_of
-from torngas_aio.cli.port.python2 import converted, fault_in, futures_of, parsed, version_of
-from torngas_aio.cli.port.reports import undone
+from torngas_aio.cli.port.python2 import convert_source, find_syntax_error, futures_of, parse, version_of
+from torngas_aio.cli.port.reports import report_calls
 from torngas_aio.cli.port.rewriting import OURS, REWRITES, rewrite
 from torngas_aio.cli.port.summary import Module, summarize
 from torngas_aio.cli.port.testcases import mend_tests
@@ -64,7 +64,7 @@ class _File:
 
     def summarize(self, known: ast.Module | None = None) -> None:
         """Update the summary of the Python file; *known* is its syntax tree, if it is parsed already."""
-        found = known or parsed(self.made)
+        found = known or parse(self.made)
         assert found is not None
         self.module = summarize(found, self.name, module_of(Path(self.name), Path()))
 
@@ -141,10 +141,10 @@ class Port:
         reads = _reads(files)
         for file in files:
             findings += file.findings
-            if file.module is not None and (found := parsed(file.made)) is not None:
-                findings += left_over(found, file.made, file.name, reads, is_plain=origin.is_plain)
+            if file.module is not None and (found := parse(file.made)) is not None:
+                findings += find_in_module(found, file.made, file.name, reads, is_plain=origin.is_plain)
             if file.engine:
-                findings += templates.left_in(file.made, file.engine, file.name, names)
+                findings += templates.find_in_template(file.made, file.engine, file.name, names)
         if any("signed-pickle" in file.made for file in files):  # it stores the values that JSON cannot
             findings = [found for found in findings if found.code != "TGM307"]
         changed = [file for file in files if file.made != file.text]
@@ -235,10 +235,10 @@ def _read_one(path: Path, root: Path, skipped: list[str], origin: _Origin) -> _F
     if path.suffix != ".py":
         return file
     is_converted = "python2" not in skipped and (origin.is_python2 or version_of(file.text) == 2)
-    made = converted(file.text) if is_converted else file.text
-    found = None if made is None else parsed(made)
+    made = convert_source(file.text) if is_converted else file.text
+    found = None if made is None else parse(made)
     if made is None or found is None:
-        line, word = fault_in(file.text)
+        line, word = find_syntax_error(file.text)
         at = f" at `{word}`" if word else ""
         file.findings.append(Finding(file.name, line, "TGM101", f"Neither Python 3 nor 2{at}: the file is left alone."))
         return file
@@ -294,7 +294,7 @@ def _await_all(files: list[_File], origin: _Origin) -> tuple[list[Finding], froz
     for file in files:
         kinds = {name: kind for (path, name), kind in cases.items() if path == file.name}
         made, found = mend_tests(file.made, kinds, file.name) if kinds else (file.made, [])
-        if made != file.made and parsed(made) is not None:
+        if made != file.made and parse(made) is not None:
             file.made = made
         project.findings += found
     names = project.names_in_templates()
@@ -308,7 +308,7 @@ def _write_awaits(files: list[_File], origin: _Origin) -> Project:
     modules = [file.module for file in files if file.module is not None]
     project = Project(modules, is_python2=origin.is_python2, is_plain=origin.is_plain)
     project.solve()
-    project.findings += undone(project)
+    project.findings += report_calls(project)
     for file in files:
         own = file.module.functions if file.module is not None else {}
         functions = {
@@ -323,7 +323,7 @@ def _write_awaits(files: list[_File], origin: _Origin) -> Project:
                 file.name, file.made, functions, uses, main,
                 is_script=is_script, is_python2=origin.is_python2, is_plain=origin.is_plain,
             )  # fmt: skip
-            if parsed(made) is not None:
+            if parse(made) is not None:
                 file.made = made
                 project.findings += found
             else:

@@ -105,22 +105,22 @@ def _without_task(task: ast.Call, edits: Edits) -> None:
         edits.replace(after, edits.span(first)[0], "(")
         edits.insert_argument(task, "raise_error=False")  # a callback received errors as well
     elif method == "add_timeout" and last_name(first) == "timedelta":
-        edits.replace(start, edits.span(first)[0], f"{edits.imported('asyncio')}.sleep(")
+        edits.replace(start, edits.span(first)[0], f"{edits.import_name('asyncio')}.sleep(")
         edits.wrap(first, "", ".total_seconds()")
     elif method == "add_timeout" and (now := re.match(r"(?:time\.)?time\(\)\s*\+\s*(?=[\w.]+$)", edits.source(first))):
-        edits.replace(start, edits.span(first)[0] + now.end(), f"{edits.imported('asyncio')}.sleep(")
+        edits.replace(start, edits.span(first)[0] + now.end(), f"{edits.import_name('asyncio')}.sleep(")
 
 
 def _taker_of(node: ast.AST, edits: Edits) -> str:
-    """Return the function that makes *node* awaitable; Tornado's `yield` accepted lists and dictionaries, too."""
+    """Return the function that makes *node* awaitable; Tornado's `yield` also accepted lists and dictionaries."""
     is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)  # of lists
     if (
         is_sum
         or called(node) in ("dict", "list")
         or isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp)
     ):
-        return edits.imported("tornado.gen", "multi")
-    return edits.imported("tornado.gen", "convert_yielded") if LISTS.search(dotted(node)) else ""
+        return edits.import_name("tornado.gen", "multi")
+    return edits.import_name("tornado.gen", "convert_yielded") if LISTS.search(dotted(node)) else ""
 
 
 def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> bool:
@@ -141,7 +141,7 @@ def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> bool:
         return False
     start, end = edits.span(node)
     if node.value is None or edits.source(node.value) == "None" or MOMENT.search(_name(node.value, edits)):
-        edits.replace(start, end, f"await {edits.imported('asyncio')}.sleep(0)")
+        edits.replace(start, end, f"await {edits.import_name('asyncio')}.sleep(0)")
         return True
     edits.replace(start, start + 5, "await")
     taker = _taker_of(named.get(dotted(node.value), node.value), edits)

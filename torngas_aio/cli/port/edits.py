@@ -119,9 +119,9 @@ class Edits:
     def call(self, function: str, node: ast.AST) -> None:
         """Wrap *node* in a call of *function*, a dotted name; its import is added."""
         module, _, name = function.rpartition(".")
-        self.wrap(node, f"{self.imported(module, name)}(", ")")
+        self.wrap(node, f"{self.import_name(module, name)}(", ")")
 
-    def imported(self, module: str, name: str = "") -> str:
+    def import_name(self, module: str, name: str = "") -> str:
         """Return the file's name for *name* of *module*, or for *module* itself; add the import if it is missing."""
         known = [node for node in self.tree.body if isinstance(node, ast.ImportFrom if name else ast.Import)]
         for node in known:
@@ -177,7 +177,7 @@ class Edits:
         is_line = not text and not node.col_offset and self.text[end : end + 1] == "\n"
         self.replace(start, end + 1 if is_line else end, text or ("" if is_line else "pass"))
 
-    def applied(self) -> str:
+    def apply(self) -> str:
         """Return the text with the replacements made."""
         for module, names in sorted(self._imports.items()):
             wanted = ", ".join(sorted(names))

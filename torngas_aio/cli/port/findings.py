@@ -10,11 +10,11 @@ from types import MappingProxyType
 from torngas_aio.cli.awaits import has_zero_timeout
 from torngas_aio.cli.kinds import HOOKS
 from torngas_aio.cli.port import syntax
-from torngas_aio.cli.port.sessions import unstorable
+from torngas_aio.cli.port.sessions import find_unstorable
 from torngas_aio.cli.port.syntax import FunctionNode, dotted, last_name, methods_of, text_of
 from torngas_aio.cli.port.texts import is_odd_codec
 
-__all__ = ["CODES", "LATER", "MARKS", "Finding", "left_over"]
+__all__ = ["CODES", "LATER", "MARKS", "Finding", "find_in_module"]
 
 CODES = MappingProxyType({
     "TGM101": "A file that cannot be read or parsed",
@@ -101,7 +101,7 @@ class Finding:
     text: str
 
 
-def left_over(
+def find_in_module(
     tree: ast.Module, text: str, path: str, reads: Mapping[str, list[str]], *, is_plain: bool = False
 ) -> Iterator[Finding]:
     """Yield the findings in the Python file *path* with *text*, at most one per line and code.
@@ -149,7 +149,7 @@ class _Reader:
                     yield from (each for each in _state(methods[name]) if each[2].split("`")[1] not in shared)
             if isinstance(node, ast.ClassDef):
                 yield from _uncalled(node)
-        for node, what in unstorable(self._tree):
+        for node, what in find_unstorable(self._tree):
             yield node, "TGM307", f"Sessions are JSON: {what}. Store text or lists, or set SESSION['serializer']."
         yield from _settings(self._tree)
 

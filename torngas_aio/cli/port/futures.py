@@ -35,7 +35,7 @@ COLLECTORS = {"dict", "list", "tuple"}
 
 
 def held_names(nodes: Iterable[ast.AST]) -> set[str]:
-    """Return the names in *nodes* whose values are awaited, passed to `TAKES_*`, or given a done callback."""
+    """Return the names in *nodes* whose values are awaited, passed to an awaiting function or given a callback."""
     nodes = list(nodes)
     found: set[str] = set()
     for node in nodes:

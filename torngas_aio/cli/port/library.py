@@ -115,7 +115,7 @@ class _Mender:
         end = self._edits.span(compare)[1]
         self._edits.replace(end, end, f"\n\n{textwrap.indent(text, ' ' * compare.col_offset).rstrip()}")
         start = self._edits.span(kind)[0]
-        decorator = self._edits.imported("functools", "total_ordering")
+        decorator = self._edits.import_name("functools", "total_ordering")
         self._edits.replace(start, start, f"@{decorator}\n{' ' * kind.col_offset}")
 
     def _mend_name(self, node: ast.Name | ast.Attribute) -> None:
@@ -127,7 +127,9 @@ class _Mender:
             return  # `_mend_import_from` changes the import, and keeps the bare name
         module, dot, name = new.rpartition(".")
         is_of_module = dot and module not in ("str", "string")
-        self._edits.replace(*self._edits.span(node), f"{self._edits.imported(module)}.{name}" if is_of_module else new)
+        self._edits.replace(
+            *self._edits.span(node), f"{self._edits.import_name(module)}.{name}" if is_of_module else new
+        )
 
     def _mend_import_from(self, node: ast.ImportFrom) -> None:
         """Import names from their new modules; drop the import of a name that is a builtin now and unused."""
@@ -187,7 +189,7 @@ class _Mender:
         edits = self._edits
         if _is_none(call.args[0]) and len(call.args) > 1:
             is_zip = len(call.args) > 2
-            made = f"list({edits.imported('itertools', 'zip_longest')}(" if is_zip else "list("
+            made = f"list({edits.import_name('itertools', 'zip_longest')}(" if is_zip else "list("
             edits.replace(edits.span(call)[0], edits.span(call.args[1])[0], made)
             edits.wrap(call, "", ")" if is_zip else "")
 
@@ -197,7 +199,7 @@ class _Mender:
             self._edits.call("itertools.zip_longest", call.args[0])
 
     def _mend_next(self, call: ast.Call) -> None:
-        """Restore `.next()` of a `Pagination`, which fissix takes for an iterator."""
+        """Restore `.next()` of a `Pagination`, which fissix mistakes for an iterator."""
         start, end = self._edits.span(call.args[0])
         if len(call.args) == 1 and ".paginate(" in self._edits.value_of(call.args[0]):
             self._edits.replace(self._edits.span(call)[0], start, "")

@@ -15,7 +15,7 @@ from torngas_aio.cli.port.library import mend_library
 from torngas_aio.cli.port.syntax import FunctionNode, called, dotted, last_name, nodes_of
 from torngas_aio.cli.port.texts import codec_of, is_odd_codec, mend_texts
 
-__all__ = ["STRING", "converted", "fault_in", "futures_of", "parsed", "version_of"]
+__all__ = ["STRING", "convert_source", "find_syntax_error", "futures_of", "parse", "version_of"]
 
 NAMES = {"unicode", "xrange", "basestring", "long", "raw_input", "unichr", "reduce", "execfile", "cmp"}
 METHODS = {"iteritems", "itervalues", "iterkeys", "viewitems", "viewkeys", "viewvalues", "setdefaultencoding"}
@@ -59,7 +59,7 @@ KEYWORDS = re.compile(rf"{STRING}|#[^\n]*|\b(async|await|nonlocal)\b")
 """Names that are keywords in Python 3, as in `send(async=True)`."""
 
 NEXT = re.compile(r"(\.(?=next\b(?!\())|@\w*property\n[ \t]*def )next\b")
-"""Attributes and properties named `next`, which fissix takes for an iterator's method."""
+"""Attributes and properties named `next`, which fissix mistakes for an iterator's method."""
 
 INDENTS = re.compile(rf"{STRING}|#[^\n]*|(?m:^)( *\t[ \t]*)")
 """Tabs at the beginning of a line, which Python 2 expanded to the next multiple of 8."""
@@ -80,7 +80,7 @@ class _Tool(Protocol):
     def refactor_string(self, data: str, name: str) -> object: ...
 
 
-def parsed(text: str) -> ast.Module | None:
+def parse(text: str) -> ast.Module | None:
     """Return the syntax tree of Python 3 source; None for anything else."""
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -90,10 +90,10 @@ def parsed(text: str) -> ast.Module | None:
 
 
 def version_of(text: str) -> int:
-    """Return 2 for source of Python 2 only, 3 for Python 3 or both, 0 if it cannot be told."""
-    tree = parsed(text)
+    """Return 2 for source of Python 2 only, 3 for Python 3 or both, 0 if that is undetermined."""
+    tree = parse(text)
     if tree is None:
-        return 2 if _refactored(text) is not None else 0
+        return 2 if _refactor(text) is not None else 0
     if _is_python3(tree, text):
         return 3
     return 2 if _has_python2(tree) or _has_old_classes(tree) else 0
@@ -104,9 +104,9 @@ def futures_of(text: str) -> str:
     return " ".join(FUTURES.findall(text))
 
 
-def converted(text: str) -> str | None:
+def convert_source(text: str) -> str | None:
     """Return Python 3 source for *text* of a Python 2 project, None if it cannot be parsed."""
-    tree = parsed(text)
+    tree = parse(text)
     if tree is not None and (not tree.body or _is_python3(tree, text)):
         return text
     has_division = "division" in futures_of(text)
@@ -116,19 +116,19 @@ def converted(text: str) -> str | None:
     text = ISINSTANCE.sub(
         lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
     )
-    made = _refactored(NEXT.sub(r"\1__own__next", _metaclasses_first(text)))
+    made = _refactor(NEXT.sub(r"\1__own__next", _move_metaclasses(text)))
     made = FUTURES.sub("", (made or ("" if tree is None else text)).replace("__own__next", "next"))
     made = made if text.startswith("\n") else made.lstrip("\n")
-    if parsed(made) is None:
+    if parse(made) is None:
         made = KEYWORDS.sub(lambda found: f"{found[1]}_" if found[1] else found[0], made)
-    if parsed(made) is None:
+    if parse(made) is None:
         made = INDENTS.sub(lambda found: found[1].expandtabs(8) if found[1] else found[0], made)
-    if (tree := parsed(made) if made else None) is None:
+    if (tree := parse(made) if made else None) is None:
         return None
     for mend in [*[mend_library, mend_binary, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
         edits = Edits(made, tree)
         mend(edits)
-        if (text := edits.applied()) != made and (found := parsed(text)) is not None:
+        if (text := edits.apply()) != made and (found := parse(text)) is not None:
             made, tree = text, found
     return made
 
@@ -139,29 +139,29 @@ def _builtins_for(names: str) -> str:
     return "; ".join(f"{alias} = {name}" for alias, name in pairs if alias != name) or "pass"
 
 
-def _metaclasses_first(text: str) -> str:
+def _move_metaclasses(text: str) -> str:
     """Return *text* with each `__metaclass__ = ...` moved to the top of its class, the only place fissix handles."""
     if "__metaclass__" not in text:
         return text
     made = METACLASS.sub(r"\g<head>\g<line>\g<body>", text)
-    return made if made == text else _metaclasses_first(made)
+    return made if made == text else _move_metaclasses(made)
 
 
-def _refactored(text: str) -> str | None:
+def _refactor(text: str) -> str | None:
     try:
-        made = str(_tool().refactor_string(text if text.endswith("\n") else f"{text}\n", "text"))
+        made = str(_load_fissix().refactor_string(text if text.endswith("\n") else f"{text}\n", "text"))
     except Exception:  # noqa: BLE001  a boundary: the parser meets any text, and raises many kinds of errors
         return None
     return made if text.endswith("\n") else made.removesuffix("\n")
 
 
-def fault_in(text: str) -> tuple[int, str]:
+def find_syntax_error(text: str) -> tuple[int, str]:
     """Return the line, from 1, and the word of the syntax error in *text*: Python 2's, else Python 3's."""
     try:
-        ast.parse(str(_tool().refactor_string(f"{text}\n", "text")))
+        ast.parse(str(_load_fissix().refactor_string(f"{text}\n", "text")))
     except SyntaxError as exc:
         return exc.lineno or 1, (exc.text or "").strip()
-    except Exception as exc:  # noqa: BLE001  a boundary, as in `_refactored`
+    except Exception as exc:  # noqa: BLE001  a boundary, as in `_refactor`
         value, (_, (line, _)) = getattr(exc, "value", ""), getattr(exc, "context", ("", (1, 0)))
         return line, str(value).strip()
     return 1, ""
@@ -327,7 +327,7 @@ def _has_old_classes(tree: ast.Module) -> bool:
 
 
 @cache
-def _tool() -> _Tool:
+def _load_fissix() -> _Tool:
     refactor = importlib.import_module("fissix.refactor")
     with warnings.catch_warnings(action="ignore"):
         fixers: list[str] = refactor.get_fixers_from_package("fissix.fixes")

@@ -8,13 +8,13 @@ from torngas_aio.cli.port.findings import LATER, Finding
 from torngas_aio.cli.port.names import Key, key_of
 from torngas_aio.cli.port.summary import PROPERTY, Function, Use
 
-__all__ = ["undone"]
+__all__ = ["report_calls"]
 
 SHOWN = 9
 """Maximum number of places listed in one finding."""
 
 
-def undone(project: Project) -> Iterator[Finding]:
+def report_calls(project: Project) -> Iterator[Finding]:
     """Yield the findings of *project*, which must be solved."""
     yield from _blocked(project)
     yield from _wrappers(project)

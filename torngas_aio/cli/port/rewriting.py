@@ -13,7 +13,7 @@ from pathlib import Path
 from torngas_aio.cli.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.coroutines import rewrite_coroutines
 from torngas_aio.cli.port.edits import Edits
-from torngas_aio.cli.port.python2 import parsed
+from torngas_aio.cli.port.python2 import parse
 from torngas_aio.cli.port.queries import rewrite_queries
 from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, dotted, last_name, nodes_of, text_of
 
@@ -48,12 +48,12 @@ def rewrite(text: str, path: Path, root: Path, skipped: Iterable[str]) -> str:
     for name, (words, change) in REWRITES.items():
         if name in skipped or not any(word in text for word in words):
             continue
-        tree = parsed(text)
+        tree = parse(text)
         assert tree is not None
         edits = Edits(text, tree)
         change(edits, path, root)
-        made = edits.applied()
-        if parsed(made) is not None:
+        made = edits.apply()
+        if parse(made) is not None:
             text = made
     return text
 
@@ -213,7 +213,7 @@ def _sockets(edits: Edits, path: Path, root: Path) -> None:
         for base in node.bases:
             name = edits.full_name(base)
             if name == TORNADO_SOCKET and "." in dotted(base):
-                bases.append(edits.imported("torngas_aio.handler", "WebSocketHandler"))
+                bases.append(edits.import_name("torngas_aio.handler", "WebSocketHandler"))
             elif not (name.startswith("torngas") and name.endswith(".WebHandler")):  # ours includes it
                 bases.append(edits.source(base))
         edits.replace(edits.span(node.bases[0])[0], edits.span(node.bases[-1])[1], ", ".join(bases))

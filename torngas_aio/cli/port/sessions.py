@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, called, dotted, last_name, nodes_of
 
-__all__ = ["unstorable"]
+__all__ = ["find_unstorable"]
 
 OBJECTS = {"now", "utcnow", "today", "fromtimestamp", "strptime", "timedelta", "Decimal", "set", "frozenset", "uuid4"}
 STORABLE = {"Counter", "ObjectDict", "OrderedDict", "Storage"}
@@ -17,7 +17,7 @@ GROWS = {"append": 0, "insert": 1, "add": 0}
 """Method of a list or set: the index of the added value among its arguments."""
 
 
-def unstorable(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+def find_unstorable(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
     """Yield each assignment to a session of a value that JSON changes or refuses, and the reason."""
     for scope in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
         nodes = list(ast.walk(scope))

@@ -1,6 +1,6 @@
 """Conversion of Python 2 code in templates of Tornado, Mako and Jinja2, and findings for the rest.
 
-    template ─► parts (by each engine's rules) ─► one Python text ─► `python2.converted` ─► back to their positions
+    template ─► parts (by each engine's rules) ─► one Python text ─► `python2.convert_source` ─► back to their positions
 
 Text outside of expressions and statements is never changed. Jinja2 has its own expression language, in which only
 methods of dictionaries and codecs are changed.
@@ -15,11 +15,11 @@ from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.findings import MARKS, Finding
 from torngas_aio.cli.port.library import GIVEN_METHODS
 from torngas_aio.cli.port.parts import AROUND, Part, code_end, parts_of
-from torngas_aio.cli.port.python2 import MODULES, STRING, converted, parsed
+from torngas_aio.cli.port.python2 import MODULES, STRING, convert_source, parse
 from torngas_aio.cli.port.syntax import deferred_around, last_name, nodes_of
 from torngas_aio.cli.port.texts import is_odd_codec
 
-__all__ = ["await_calls", "convert", "left_in", "reads_as_python2"]
+__all__ = ["await_calls", "convert", "find_in_template", "reads_as_python2"]
 
 COPY = re.compile(r"(\bin |\biter\()list\(((?:[\w.]|\[[^\[\]]*\]|\([^()]*\))+\.(?:keys|values|items)\(\))\)")
 METHODS = r"\.(?:iter|view)(?:items|keys|values)\s*\(|\.has_key\s*\("
@@ -69,7 +69,7 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
     edits = Edits(text)
     for part in parts_of(text, engine) if before else ():
         source = _source(text, part)
-        tree = parsed(source) if part.form in ("expression", "header") else None
+        tree = parse(source) if part.form in ("expression", "header") else None
         if tree is None or not names & set(re.findall(r"\w+(?=\()", source)):
             continue
         inner = Edits(source, tree)
@@ -78,11 +78,11 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
             is_awaited = isinstance(around, ast.Await) or last_name(around) == "awaited"
             if last_name(node) in names and not is_awaited and not [*deferred_around(node, inner.parents)]:
                 inner.wrap(node, before, after)
-        _put(edits, part, inner.applied(), engine)
-    return edits.applied()
+        _put(edits, part, inner.apply(), engine)
+    return edits.apply()
 
 
-def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
+def find_in_template(text: str, engine: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
     """Yield the findings in a template; *names* must be awaited if called, those with a leading dot if read."""
     lines = defaultdict[str, list[int]](list)
     for number, content in enumerate(text.split("\n"), 1) if "TGM311:" in text else ():
@@ -98,7 +98,7 @@ def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterato
             at = part.start + max(code.find(found.group() if found else called), 0)
             advice = f"`{_short(code)}` waits. Pass the value to render(), or await it there."
             yield Finding(path, text.count("\n", 0, at) + 1, "TGM204", advice)
-        tree = parsed(f"({code})") if ".encode" in code or ".decode" in code else None
+        tree = parse(f"({code})") if ".encode" in code or ".decode" in code else None
         if tree and any(map(is_odd_codec, nodes_of(tree, ast.Call))):
             lines["TGM310"].append(text.count("\n", 0, part.start) + 1)
     advices = {"TGM310": "This is not a text encoding in Python 3: use its module, or `codecs`.", **MARKS}
@@ -128,7 +128,7 @@ def _convert_jinja2(text: str) -> str:
                 edits.replace(start + 1, end, GIVEN_METHODS[found[1]])
             elif found[1] in ("encode", "decode") and re.fullmatch(r"""['"]utf-?8['"]""", inner, re.IGNORECASE):
                 edits.replace(start, part.start + close + 1, "")
-    return edits.applied()
+    return edits.apply()
 
 
 def _convert_python(text: str, engine: str) -> str:
@@ -153,7 +153,7 @@ def _convert_python(text: str, engine: str) -> str:
         tags = "".join(f"{{% {line} %}}" for line in head.splitlines())
         for at in sorted({_block_start(text, part.start) for part in users}):
             edits.replace(at, at, tags)
-    return edits.applied()
+    return edits.apply()
 
 
 def _source(text: str, part: Part) -> str:
@@ -175,7 +175,7 @@ def _indent_of(code: str) -> str:
 def _convert_all(sources: dict[Part, str]) -> tuple[str, list[str]] | None:
     """Return the imports that the converted *sources* need, and the sources; None if one cannot be parsed."""
     text = "".join(f"__part__{number}\n{source}" for number, source in enumerate(sources.values()))
-    made = converted(f"import __part__\n{text}__part__\n")
+    made = convert_source(f"import __part__\n{text}__part__\n")
     if made is None:
         return None
     head, *news = re.split(r"(?m)^__part__(?:\d+\n|$)", made)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from torngas_aio.cli.port import syntax
 from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.python2 import parsed
+from torngas_aio.cli.port.python2 import parse
 from torngas_aio.cli.port.syntax import FunctionNode, called, dotted, last_name, nodes_of
 
 __all__ = ["NEVER_AWAITED", "mend_tests"]
@@ -35,7 +35,7 @@ def mend_tests(text: str, kinds: Mapping[str, str], path: str) -> tuple[str, lis
         kinds: Name of a test case: "tornado", or "unittest" if it has coroutine methods.
         path: The file's path in findings.
     """
-    tree = parsed(text)
+    tree = parse(text)
     assert tree is not None
     edits = Edits(text, tree)
     for node in nodes_of(tree, ast.ClassDef):
@@ -43,8 +43,8 @@ def mend_tests(text: str, kinds: Mapping[str, str], path: str) -> tuple[str, lis
             _mend_unittest(node, edits)
         elif kinds.get(node.name) == "tornado":
             _mend_tornado(node, edits)
-    made = edits.applied()
-    left = (Finding(path, line, "TGM202", advice) for line, advice in _left_in(parsed(made) or tree, kinds))
+    made = edits.apply()
+    left = (Finding(path, line, "TGM202", advice) for line, advice in _left_in(parse(made) or tree, kinds))
     return made, [*left]
 
 
@@ -60,9 +60,9 @@ def _left_in(tree: ast.Module, kinds: Mapping[str, str]) -> Iterator[tuple[int, 
 def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
     for base in [each for each in case.bases if edits.full_name(each) in UNITTEST_CASES]:
         if isinstance(base, ast.Name):
-            edits.replace(*edits.span(base), edits.imported("unittest", "IsolatedAsyncioTestCase"))
+            edits.replace(*edits.span(base), edits.import_name("unittest", "IsolatedAsyncioTestCase"))
         else:
-            edits.replace(*edits.span(base), f"{edits.imported('unittest')}.IsolatedAsyncioTestCase")
+            edits.replace(*edits.span(base), f"{edits.import_name('unittest')}.IsolatedAsyncioTestCase")
     for method in [each for each in case.body if isinstance(each, ast.AsyncFunctionDef) and each.name in RENAMED]:
         start = edits.text.index(method.name, edits.span(method)[0] + len("async def"))
         edits.replace(start, start + len(method.name), RENAMED[method.name])
@@ -90,7 +90,7 @@ def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
         if isinstance(method, ast.FunctionDef):
             edits.replace(start, start, "async ")
         if is_test and "gen_test" not in syntax.decorators_of(method):
-            line = f"@{edits.imported('tornado.testing', 'gen_test')}\n{' ' * method.col_offset}"
+            line = f"@{edits.import_name('tornado.testing', 'gen_test')}\n{' ' * method.col_offset}"
             edits.wrap(method, line, "")
         for sent, waited in pairs.items():
             _join(sent, waited, edits)

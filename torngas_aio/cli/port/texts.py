@@ -14,7 +14,17 @@ from torngas_aio.cli.kinds import HOOKS
 from torngas_aio.cli.port.edits import Edits
 from torngas_aio.cli.port.syntax import FunctionNode, assigned_in, binds, dotted, last_name, loads_in, methods_of
 
-__all__ = ["CODECS", "UTF8", "as_bytes", "as_text", "codec_of", "is_bytes", "is_odd_codec", "is_taken", "mend_texts"]
+__all__ = [
+    "CODECS",
+    "UTF8",
+    "accepts_bytes",
+    "as_bytes",
+    "as_text",
+    "codec_of",
+    "is_bytes",
+    "is_odd_codec",
+    "mend_texts",
+]
 
 BYTES_ONLY = frozenset({
     "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes",
@@ -24,7 +34,7 @@ BYTES_ONLY = frozenset({
 
 BYTES_MODULES = {"hashlib", "base64", "binascii", "zlib", "bz2"}
 
-TAKES_BYTES = BYTES_ONLY | frozenset({
+ACCEPTS_BYTES = BYTES_ONLY | frozenset({
     "loads", "json_decode", "to_unicode", "native_str", "to_basestring", "utf8", "recursive_unicode", "len", "bool",
     "write", "finish", "BytesIO", "fromstring", "b64decode", "parse_body_arguments", "parse_qs_bytes", "new", "update",
     "send", "sendall", "quote", "quote_plus", "compare_digest", "bytes", "bytearray", "fetch", "HTTPRequest",
@@ -40,7 +50,7 @@ CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopr
 """Codecs that `encode` and `decode` of Python 3 refuse."""
 
 MAKES_BYTES = frozenset({"encode", "read", "digest", "utf8", "urandom", "dumps", "bytes", "pack", "b64decode"})
-GIVES_BYTES = frozenset({"get_secure_cookie", "check_output", "render_string"})
+RETURNS_BYTES = frozenset({"get_secure_cookie", "check_output", "render_string"})
 BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
 BINARY_FILE = re.compile(
     r"""\b(?:\w*TemporaryFile\((?!.*['"][rwa]\+?t?['"])|BytesIO\b|GzipFile|gzip\.|sock|makefile|Popen|stdin\b|wfile\b)"""
@@ -67,7 +77,7 @@ def mend_texts(edits: Edits) -> None:
 
 def as_text(node: ast.AST, edits: Edits) -> None:
     """Convert *node* to text, unless its context accepts bytes."""
-    if not is_taken(node, edits):
+    if not accepts_bytes(node, edits):
         edits.call("tornado.escape.to_unicode", node)
 
 
@@ -81,7 +91,7 @@ def _mend_name(node: ast.Name | ast.Attribute, edits: Edits, fetched: set[str], 
     name = dotted(node)
     owner, _, last = name.rpartition(".")
     if last.endswith("arguments") and BYTES.search(name):  # request arguments: the keys are text
-        if not is_taken(node, edits) and not _is_membership_test(node, edits.parents[node]):
+        if not accepts_bytes(node, edits) and not _is_membership_test(node, edits.parents[node]):
             edits.call("tornado.escape.recursive_unicode", node)
     elif BYTES.search(name) or (last == "body" and owner in fetched):
         as_text(node, edits)
@@ -93,18 +103,18 @@ def _mend_name(node: ast.Name | ast.Attribute, edits: Edits, fetched: set[str], 
         edits.replace(*edits.span(node), f'getattr({owner}, "message", str({owner}))')
 
 
-def is_taken(node: ast.AST, edits: Edits) -> bool:
+def accepts_bytes(node: ast.AST, edits: Edits) -> bool:
     """Whether the context of *node* accepts bytes, with or without text."""
     parent = edits.parents[node]
     if isinstance(parent, ast.Call):
-        return node is not parent.func and last_name(parent).removeprefix("escape_") in TAKES_BYTES
+        return node is not parent.func and last_name(parent).removeprefix("escape_") in ACCEPTS_BYTES
     if isinstance(parent, ast.keyword):
-        return is_taken(parent, edits)
+        return accepts_bytes(parent, edits)
     if isinstance(parent, ast.Attribute):
         return parent.attr in ("decode", "encode", "keys", "has_key")
     if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
         loads = loads_in(edits.scope_of(parent), parent.targets[0].id)
-        return bool(loads) and all(is_taken(each, edits) for each in loads)
+        return bool(loads) and all(accepts_bytes(each, edits) for each in loads)
     if isinstance(parent, ast.Compare):
         return isinstance(parent.ops[0], ast.Is | ast.IsNot)
     is_test = isinstance(parent, ast.IfExp) and parent.test is node
@@ -126,7 +136,7 @@ def _mend_call(call: ast.Call, edits: Edits) -> None:
     if name in ("decode", "encode") and isinstance(func, ast.Attribute) and codec_of(call) in UTF8:
         _mend_codec(call, func.value, edits)
     elif dotted(func) == "str" and len(call.args) == 2:
-        edits.replace(*edits.span(func), edits.imported("tornado.escape", "to_unicode"))
+        edits.replace(*edits.span(func), edits.import_name("tornado.escape", "to_unicode"))
         edits.replace(edits.span(call.args[0])[1], edits.span(call.args[1])[1], "")
     elif name in BYTES_ONLY and call.args and is_of_bytes:
         as_bytes(call.args[0], edits)
@@ -137,7 +147,7 @@ def _mend_call(call: ast.Call, edits: Edits) -> None:
         edits.replace(*edits.span(call), f"{separator}.join({edits.source(call.args[0])})")
     is_split = name in ("b64decode", "decodebytes") and isinstance(edits.parents[call], ast.Attribute)
     is_page = name == "render_string" and isinstance(edits.parents[call], ast.Return)
-    if (name in ASCII and is_of_bytes) or (name in GIVES_BYTES and not is_page) or is_split:
+    if (name in ASCII and is_of_bytes) or (name in RETURNS_BYTES and not is_page) or is_split:
         as_text(call, edits)
 
 
@@ -151,7 +161,7 @@ def _mend_codec(call: ast.Call, value: ast.expr, edits: Edits) -> None:
     elif dotted(value) != "codecs" and has_errors:
         as_bytes(value, edits)
     elif dotted(value) != "codecs":
-        edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", "")
+        edits.wrap(call, f"{edits.import_name('tornado.escape', 'to_unicode')}(", "")
         edits.replace(edits.span(value)[1], edits.span(call)[1], ")")
 
 
@@ -160,7 +170,7 @@ def _mend_sort(call: ast.Call, edits: Edits, *, is_method: bool) -> None:
     compare = given[0].value if given else next(iter(call.args[0 if is_method else 1 :]), None)
     if compare is not None:
         start = edits.span(given[0])[0] if given else edits.span(compare)[0]
-        edits.replace(start, edits.span(compare)[0], f"key={edits.imported('functools', 'cmp_to_key')}(")
+        edits.replace(start, edits.span(compare)[0], f"key={edits.import_name('functools', 'cmp_to_key')}(")
         edits.wrap(compare, "", ")")
 
 
@@ -170,7 +180,7 @@ def _wants_bytes(call: ast.Call, edits: Edits) -> bool:
     if isinstance(parent, ast.Call) and last_name(parent) == "write":
         owner = edits.value_of(parent.func.value) if isinstance(parent.func, ast.Attribute) else ""
         return BINARY_FILE.search(owner) is not None or re.search(r"""open\([^)\n]*['"]\w*b""", edits.text) is not None
-    return is_taken(call, edits)
+    return accepts_bytes(call, edits)
 
 
 def is_bytes(node: ast.AST) -> bool:
