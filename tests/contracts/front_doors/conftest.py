@@ -35,7 +35,7 @@ APPLICATIONS: dict[str, Any] = {"tornado": TornadoApplication, "torngas_aio": ou
 
 
 @dataclass
-class House:
+class Site:
     """A running application, and the notes of its handlers."""
 
     application: Any
@@ -51,7 +51,7 @@ class House:
         await until(lambda: note in self.notes)
 
 
-OpenHouse = Callable[..., Awaitable[House]]
+StartSite = Callable[..., Awaitable[Site]]
 
 ASGI = "an ASGI server"
 LACKS = {
@@ -115,29 +115,29 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def open_house(pair: tuple[str, str], tmp_path: Path) -> AsyncIterator[OpenHouse]:
-    """Start a server: `await open_house(**options)`, with `unix=True` or `tls=True` for other sockets.
+async def start_site(pair: tuple[str, str], tmp_path: Path) -> AsyncIterator[StartSite]:
+    """Start a server: `await start_site(**options)`, with `unix=True` or `tls=True` for other sockets.
 
     A test names a feature that some servers lack, as `wants="raw bytes"`; it is skipped on these.
     """
-    door, kind = pair
+    front, kind = pair
     opened: list[Any] = []
 
-    async def start(*, unix: bool = False, tls: bool = False, wants: str = "", **options: Any) -> House:
+    async def start(*, unix: bool = False, tls: bool = False, wants: str = "", **options: Any) -> Site:
         wanted = {"unix": unix, "tls": tls, wants: bool(wants)}
-        if door == ASGI and (lacking := [LACKS[name] for name, is_wanted in wanted.items() if is_wanted]):
+        if front == ASGI and (lacking := [LACKS[name] for name, is_wanted in wanted.items() if is_wanted]):
             pytest.skip(lacking[0])
         notes: list[str] = []
         application = APPLICATIONS[kind](rules(BASES[kind], notes, tmp_path))
         contexts = _tls_contexts() if tls else (None, None)
-        if door == ASGI:
+        if front == ASGI:
             server: Any = Uvicorn(application, options)
         else:
-            server = HTTPServerOf(SERVERS[door], application, {"ssl_options": contexts[0], **options})
+            server = HTTPServerOf(SERVERS[front], application, {"ssl_options": contexts[0], **options})
         sockets = [bind_unix_socket(str(tmp_path / "socket"))] if unix else bind_sockets(0, "127.0.0.1")
         await server.start(sockets)
         opened.append(server)
-        return House(application, sockets[0].getsockname(), notes, contexts[1])
+        return Site(application, sockets[0].getsockname(), notes, contexts[1])
 
     (tmp_path / "file.txt").write_bytes(b"0123456789" * 20_000)
     yield start

@@ -10,7 +10,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from tests.contracts.front_doors.conftest import OpenHouse
+from tests.contracts.front_doors.conftest import StartSite
 from tests.http.wire import get
 
 
@@ -25,9 +25,9 @@ def chunked(path: str, *chunks: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("where", ["tcp", "unix", "tls"])
-async def test_requests_on_one_connection(open_house: OpenHouse, where: str) -> None:
-    house = await open_house(unix=where == "unix", tls=where == "tls")
-    async with await house.client() as client:
+async def test_requests_on_one_connection(start_site: StartSite, where: str) -> None:
+    site = await start_site(unix=where == "unix", tls=where == "tls")
+    async with await site.client() as client:
         for name in ("ada", "bob"):
             answer = await client.ask(get(f"/hello/{name}"))
             assert (answer.status, answer.body) == (200, f"Hello, {name}!".encode())
@@ -42,25 +42,25 @@ async def test_requests_on_one_connection(open_house: OpenHouse, where: str) -> 
         }
 
 
-async def test_pipelined_requests_are_answered_in_order(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_pipelined_requests_are_answered_in_order(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         client.send(get("/hello/a") + post("/echo", b"body") + get("/parts") + get("/hello/b"))
         assert [(await client.answer()).body for _ in range(4)] == [b"Hello, a!", b"body", b"onetwothree", b"Hello, b!"]
 
 
-async def test_head_is_get_without_its_body(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_head_is_get_without_its_body(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         answer = await client.ask(b"HEAD /hello/ada HTTP/1.1\r\nHost: test\r\n\r\n", "HEAD")
         assert answer.headers["content-length"] == "11"
         assert (await client.ask(get())).body == b"Hello, world!"
 
 
 @pytest.mark.parametrize("status", [204, 304])
-async def test_a_status_that_has_no_body(open_house: OpenHouse, status: int) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_a_status_that_has_no_body(start_site: StartSite, status: int) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         answer = await client.ask(get(f"/status/{status}"))
         assert answer.status == status
         assert "transfer-encoding" not in answer.headers
@@ -69,10 +69,10 @@ async def test_a_status_that_has_no_body(open_house: OpenHouse, status: int) -> 
 
 @pytest.mark.parametrize("size", [0, 5, 100_000, 3_000_000])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-async def test_a_body_arrives_whole(open_house: OpenHouse, size: int, framing: str) -> None:
-    house = await open_house()
+async def test_a_body_arrives_whole(start_site: StartSite, size: int, framing: str) -> None:
+    site = await start_site()
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-    async with await house.client() as client:
+    async with await site.client() as client:
         if framing == "length":
             client.send(post("/echo", body))
         else:
@@ -81,62 +81,62 @@ async def test_a_body_arrives_whole(open_house: OpenHouse, size: int, framing: s
         assert (await client.ask(get())).status == 200
 
 
-async def test_a_form_is_parsed(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_a_form_is_parsed(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         request = post("/form?a=1", b"a=2&b=%C3%A4", "Content-Type: application/x-www-form-urlencoded")
         assert json.loads((await client.ask(request)).body) == {"a": ["1", "2"], "b": "\xe4"}
         bad = post("/form", b"--x\r\nbroken", "Content-Type: multipart/form-data; boundary=x")
         assert (await client.ask(bad)).status == 400
 
 
-async def test_an_answer_in_parts_is_chunked(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_an_answer_in_parts_is_chunked(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         answer = await client.ask(get("/parts"))
         assert answer.headers["transfer-encoding"] == "chunked"
         assert answer.body == b"onetwothree"
         assert (await client.ask(get())).status == 200
 
 
-async def test_an_answer_in_parts_to_an_old_client_ends_with_the_connection(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_an_answer_in_parts_to_an_old_client_ends_with_the_connection(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         answer = await client.ask(get("/parts", version="1.0"))
         assert "transfer-encoding" not in answer.headers
         assert answer.body == b"onetwothree"
 
 
-async def test_connection_close_is_obeyed_and_said(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_connection_close_is_obeyed_and_said(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         answer = await client.ask(get("/", "Connection: close"))
         assert answer.headers["connection"] == "close"
         assert await client.rest() == b""
 
 
-async def test_an_old_client_may_ask_to_be_kept(open_house: OpenHouse) -> None:
-    house = await open_house(wants="keep-alive")
-    async with await house.client() as client:
+async def test_an_old_client_may_ask_to_be_kept(start_site: StartSite) -> None:
+    site = await start_site(wants="keep-alive")
+    async with await site.client() as client:
         for _ in range(2):
             answer = await client.ask(get("/", "Connection: keep-alive", version="1.0"))
             assert answer.headers["connection"].lower() == "keep-alive"
 
 
-async def test_expect_100_continue(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_expect_100_continue(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         assert (await client.ask(post("/echo", b"", "Expect: 100-continue", length=4))).status == 100
         assert (await client.ask(b"body")).body == b"body"
 
 
 @pytest.mark.parametrize(("promised", "given"), [(5, 6), (6, 5)])
 async def test_an_answer_that_breaks_its_promise_is_500_or_closes_the_connection(
-    open_house: OpenHouse, pair: tuple[str, str], promised: int, given: int
+    start_site: StartSite, pair: tuple[str, str], promised: int, given: int
 ) -> None:
-    house = await open_house()
+    site = await start_site()
     _, kind = pair
-    async with await house.client() as client:
+    async with await site.client() as client:
         client.send(get(f"/lengths/{promised}/{given}") + get())
         if kind == "torngas_aio" and given > promised:  # detected before the first byte is sent
             assert (await client.answer()).status == 500
@@ -145,49 +145,49 @@ async def test_an_answer_that_breaks_its_promise_is_500_or_closes_the_connection
     assert b"Hello, world!" not in data
 
 
-async def test_a_handler_that_breaks_is_500(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_a_handler_that_breaks_is_500(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         assert (await client.ask(get("/breaks"))).status == 500
         assert (await client.ask(get())).status == 200
 
 
-async def test_an_upload_is_handed_on_as_it_comes(open_house: OpenHouse) -> None:
-    house = await open_house(max_body_size=1000)
-    async with await house.client() as client:
+async def test_an_upload_is_handed_on_as_it_comes(start_site: StartSite) -> None:
+    site = await start_site(max_body_size=1000)
+    async with await site.client() as client:
         assert (await client.ask(post("/upload", b"x" * 2_000_000))).body == b"2000000"
         assert (await client.ask(chunked("/upload", b"x" * 1_000_000, b"y"))).body == b"1000001"
 
 
-async def test_a_client_that_leaves_midway_through_its_upload(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_a_client_that_leaves_midway_through_its_upload(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         client.send(post("/upload", b"x" * 1000, length=100_000))
         await client.writer.drain()
         await asyncio.sleep(0.05)
-    await house.noted("client left")
+    await site.noted("client left")
 
 
-async def test_a_client_that_leaves_while_its_handler_runs(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_a_client_that_leaves_while_its_handler_runs(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         client.send(get("/waits"))
-        await house.noted("waiting")
-    await house.noted("went on")
-    assert house.notes == ["waiting", "client left", "went on"]
+        await site.noted("waiting")
+    await site.noted("went on")
+    assert site.notes == ["waiting", "client left", "went on"]
 
 
-async def test_a_client_that_leaves_midway_through_its_answer(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_a_client_that_leaves_midway_through_its_answer(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         client.send(get("/large"))
         await client.reader.readexactly(100)
-    await house.noted("stream closed")
+    await site.noted("stream closed")
 
 
-async def test_a_file_whole_and_in_part(open_house: OpenHouse) -> None:
-    house = await open_house()
-    async with await house.client() as client:
+async def test_a_file_whole_and_in_part(start_site: StartSite) -> None:
+    site = await start_site()
+    async with await site.client() as client:
         answer = await client.ask(get("/files/file.txt"))
         assert answer.body == b"0123456789" * 20_000
         part = await client.ask(get("/files/file.txt", "Range: bytes=5-14"))
@@ -198,26 +198,26 @@ async def test_a_file_whole_and_in_part(open_house: OpenHouse) -> None:
 
 
 @pytest.mark.parametrize("where", ["tcp", "unix", "tls"])
-async def test_a_detached_stream_gets_every_byte_in_order(open_house: OpenHouse, where: str) -> None:
-    house = await open_house(wants="detach", unix=where == "unix", tls=where == "tls")
-    async with await house.client() as client:
+async def test_a_detached_stream_gets_every_byte_in_order(start_site: StartSite, where: str) -> None:
+    site = await start_site(wants="detach", unix=where == "unix", tls=where == "tls")
+    async with await site.client() as client:
         client.send(get("/detach") + b"ear")
         assert await client.reader.readexactly(6) == b"yours:"
         client.send(b"ly\n")
         assert await client.rest() == b"EARLY\n"
 
 
-async def socket_of(house: Any) -> WebSocketClientConnection:
-    scheme = "wss" if house.tls else "ws"
-    name = "localhost" if house.tls else "127.0.0.1"
-    options = {"ssl_options": house.tls} if house.tls else {}
-    return await websocket_connect(HTTPRequest(f"{scheme}://{name}:{house.address[1]}/socket", **options))
+async def socket_of(site: Any) -> WebSocketClientConnection:
+    scheme = "wss" if site.tls else "ws"
+    name = "localhost" if site.tls else "127.0.0.1"
+    options = {"ssl_options": site.tls} if site.tls else {}
+    return await websocket_connect(HTTPRequest(f"{scheme}://{name}:{site.address[1]}/socket", **options))
 
 
 @pytest.mark.parametrize("where", ["tcp", "tls"])
-async def test_a_web_socket(open_house: OpenHouse, where: str) -> None:
-    house = await open_house(tls=where == "tls")
-    socket = await socket_of(house)
+async def test_a_web_socket(start_site: StartSite, where: str) -> None:
+    site = await start_site(tls=where == "tls")
+    socket = await socket_of(site)
     for message in ("text", b"bytes", "x" * 300_000):
         await socket.write_message(message, binary=isinstance(message, bytes))
         assert await socket.read_message() == message
@@ -225,11 +225,11 @@ async def test_a_web_socket(open_house: OpenHouse, where: str) -> None:
     assert await socket.read_message() is None
     assert (socket.close_code, socket.close_reason) == (4000, "as asked")
     socket.close()
-    await house.noted("closed 4000")
+    await site.noted("closed 4000")
 
 
-async def test_frames_sent_with_the_handshake_are_not_lost(open_house: OpenHouse) -> None:
-    house = await open_house(wants="raw bytes")
+async def test_frames_sent_with_the_handshake_are_not_lost(start_site: StartSite) -> None:
+    site = await start_site(wants="raw bytes")
     handshake = get(
         "/socket",
         "Upgrade: websocket",
@@ -238,19 +238,19 @@ async def test_frames_sent_with_the_handshake_are_not_lost(open_house: OpenHouse
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     )
     frame = b"\x81\x82\0\0\0\0hi"
-    async with await house.client() as client:
+    async with await site.client() as client:
         answer = await client.ask(handshake + frame)
         assert answer.status == 101
         assert answer.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         assert await client.reader.readexactly(4) == b"\x81\x02hi"
-    await house.noted("closed None")
+    await site.noted("closed None")
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_gzip_body_is_unpacked_when_asked(open_house: OpenHouse, stream: bool) -> None:
-    house = await open_house(wants="unpacking", decompress_request=True, max_body_size=1_000_000)
+async def test_a_gzip_body_is_unpacked_when_asked(start_site: StartSite, stream: bool) -> None:
+    site = await start_site(wants="unpacking", decompress_request=True, max_body_size=1_000_000)
     packed = gzip.compress(b"x" * 500_000)
-    async with await house.client() as client:
+    async with await site.client() as client:
         path = "/upload" if stream else "/echo"
         answer = await client.ask(post(path, packed, "Content-Encoding: gzip"))
         assert answer.body == (b"500000" if stream else b"x" * 500_000)
@@ -274,12 +274,12 @@ def _bomb() -> bytes:
     ],
 )
 async def test_a_gzip_body_that_costs_too_much_is_refused(
-    open_house: OpenHouse, pair: tuple[str, str], path: str, packed: bytes, status: bytes
+    start_site: StartSite, pair: tuple[str, str], path: str, packed: bytes, status: bytes
 ) -> None:
-    house = await open_house(wants="unpacking", decompress_request=True, max_body_size=1_000_000)
+    site = await start_site(wants="unpacking", decompress_request=True, max_body_size=1_000_000)
     if pair == ("tornado's", "tornado"):
         pytest.skip("Tornado's server and application have no such limit")
-    async with await house.client() as client:
+    async with await site.client() as client:
         client.send(post(path, packed, "Content-Encoding: gzip") + get())
         data = await client.rest()
     assert data.startswith(b"HTTP/1.1 %b " % status)
@@ -292,12 +292,12 @@ async def test_a_gzip_body_that_costs_too_much_is_refused(
     [(1, 150_000, 400), (3, 100_000, 400), (40, 60_000, 400), (1, 5000, 200), (120, 20_000, 200)],
 )
 async def test_a_body_that_is_mostly_framing_is_refused(
-    open_house: OpenHouse, pair: tuple[str, str], path: str, size: int, count: int, status: int
+    start_site: StartSite, pair: tuple[str, str], path: str, size: int, count: int, status: int
 ) -> None:
-    house = await open_house(wants="raw bytes")
+    site = await start_site(wants="raw bytes")
     if pair == ("tornado's", "tornado"):
         pytest.skip("Tornado's server and application have no such limit")
-    async with await house.client() as client:
+    async with await site.client() as client:
         chunks = b"%x\r\n%b\r\n" % (size, b"x" * size) * count
         client.send(
             b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % path.encode() + chunks + b"0\r\n\r\n"
@@ -308,9 +308,9 @@ async def test_a_body_that_is_mostly_framing_is_refused(
             assert (await client.ask(get())).status == 200  # the connection stays open
 
 
-async def test_a_body_beyond_the_limit_is_refused(open_house: OpenHouse) -> None:
-    house = await open_house(max_body_size=1000)
-    async with await house.client() as client:
+async def test_a_body_beyond_the_limit_is_refused(start_site: StartSite) -> None:
+    site = await start_site(max_body_size=1000)
+    async with await site.client() as client:
         client.send(post("/echo", b"x" * 1001) + get())
         data = await client.rest()
     assert data.startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
@@ -330,9 +330,9 @@ async def test_a_body_beyond_the_limit_is_refused(open_house: OpenHouse) -> None
         b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
     ],
 )
-async def test_what_is_malformed_ends_the_connection(open_house: OpenHouse, request_bytes: bytes) -> None:
-    house = await open_house(wants="raw bytes")
-    async with await house.client() as client:
+async def test_what_is_malformed_ends_the_connection(start_site: StartSite, request_bytes: bytes) -> None:
+    site = await start_site(wants="raw bytes")
+    async with await site.client() as client:
         client.send(request_bytes + get())
         data = await client.rest()
     assert data.startswith(b"HTTP/1.1 400 ")

@@ -337,7 +337,7 @@ async def test_many_threads_may_load_at_once(folder: FileStore) -> None:
     assert len(pages) == 1
 
 
-async def test_the_seed_s_options_are_taken_by_every_engine(folder: FileStore, tmp_path: Path) -> None:
+async def test_every_engine_accepts_the_options_of_torngas_1_8(folder: FileStore, tmp_path: Path) -> None:
     folder.options = {
         "filesystem_checks": True,
         "cache_directory": str(tmp_path / "cache"),

@@ -86,7 +86,7 @@ class Project:
                     todo += self._await(caller, replace(use, form="task") if is_task else use)
 
     def _begin(self) -> list[Key]:
-        """Resolve all uses; return the functions that are coroutine functions independently of others."""
+        """Resolve all uses; return the first coroutine functions: `async def`, hooks, callers of framework code."""
         found: list[Key] = []
         waiting: list[tuple[Key, Use]] = []
         for path, module in self.names.modules.items():
