@@ -46,7 +46,7 @@ async def set_password(user: User, password: str, keep: str | None = None) -> bo
     """Store a new password and end the user's sessions.
 
     Args:
-        keep: The id of a session that goes on.
+        keep: The id of a session to keep.
 
     Returns:
         False where the password was changed meanwhile: nothing is stored then.
