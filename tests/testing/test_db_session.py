@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from torngas_aio.application import Application
 from torngas_aio.channels import channels
 from torngas_aio.db.dbalchemy import Model, metadata_of
-from torngas_aio.db.dbalchemy.registry import cluster_of
+from torngas_aio.db.dbalchemy.registry import cluster_of, open_clusters
 from torngas_aio.handler import WebHandler
 from torngas_aio.jobs import job
 from torngas_aio.settings_manager import settings
@@ -62,6 +62,7 @@ async def tables(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None
         async with cluster_of().master.engine.begin() as made:
             await made.run_sync(metadata_of("default").create_all)
         yield
+        assert list(open_clusters()) == []  # the fixture closes the pools, where no application does
 
 
 @pytest.mark.parametrize("time", ["first", "again"])

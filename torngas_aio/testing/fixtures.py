@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from torngas_aio._cleanup import close_all
 from torngas_aio._names import did_you_mean
 from torngas_aio.application import Application
 from torngas_aio.exception import ArgumentError
@@ -66,6 +67,7 @@ async def db_session() -> AsyncIterator[Any]:
 
     async with rolled_back() as session:
         yield session
+    await close_all()  # the pools of this test's loop: there need not be an application that closes them
 
 
 @pytest_asyncio.fixture

@@ -11,6 +11,7 @@ from sqlalchemy.pool import StaticPool
 
 from tests.db.models import Elsewhere, User
 from tests.db.support import configured, in_request, prepared
+from torngas_aio._cleanup import close_all
 from torngas_aio.db.dbalchemy import Connector, DbConnection, metadata_of, session_scope
 from torngas_aio.exception import ArgumentError, ConfigError, DatabaseUnavailable, UnknownAlias
 
@@ -48,6 +49,7 @@ async def test_a_type_that_the_database_lacks_is_named_with_its_column(sqlite: d
                 await Connector.get_conn().create_db()
         finally:
             metadata_of().remove(table)
+            await close_all()
 
 
 @pytest.mark.parametrize(("name", "ours"), [("create_all", "create_db"), ("drop_all", "drop_db")])
