@@ -639,3 +639,26 @@ def test_what_started_the_loop_is_not_taken_for_the_line_that_forgot(tracked: An
     (error,) = found
     assert "near" not in str(error)
     assert str(error).endswith(f"It is defined in {__file__}:{forgotten.__code__.co_firstlineno}.")
+
+
+class Untold(ValueError):
+    def __str__(self) -> str:
+        raise RuntimeError("it has no text")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_an_error_that_has_no_text_is_handled_as_any_other(debug: bool, caplog: pytest.LogCaptureFixture) -> None:
+    class Raises(WebHandler):
+        async def get(self) -> None:
+            raise Untold
+
+    seen: list[object] = []
+
+    class Watch(BaseMiddleware):
+        async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
+            seen.append(typ)
+
+    async with TestClient(Application([("/", Raises)], middlewares=[Watch], debug=debug)) as client:
+        assert (await client.get("/")).status_code == 500
+    assert seen == [Untold]
+    assert "raise Untold" in caplog.text

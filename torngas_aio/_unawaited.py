@@ -156,13 +156,14 @@ def note_unawaited(error: BaseException, earlier: Unawaited | None) -> None:
     if earlier is not None:
         error.add_note(str(earlier))
     used = getattr(error, "obj", None)  # of an AttributeError
-    text = str(error)
     if inspect.iscoroutine(used):
         error.add_note(_message_of(used))
-    elif "_AsyncGeneratorContextManager' object" in text:
-        error.add_note("Write `async with`: `with` cannot wait.")
-    elif isinstance(error, (AttributeError, TypeError, ValueError)) and _names_an_awaitable(text):
-        error.add_note("A coroutine was used like its result: write `await` before the call that made it.")
+    elif isinstance(error, (AttributeError, TypeError, ValueError)):
+        text = traceback.format_exception_only(error)[0]  # its own `__str__` may fail
+        if "_AsyncGeneratorContextManager' object" in text:
+            error.add_note("Write `async with`: `with` cannot wait.")
+        elif _names_an_awaitable(text):
+            error.add_note("A coroutine was used like its result: write `await` before the call that made it.")
 
 
 def _names_an_awaitable(text: str) -> bool:
