@@ -21,7 +21,7 @@ __all__ = ["WriteQueue"]
 MAX_TRIES = 10_000
 """Failed compare-and-sets in a row after which a write is given up."""
 
-_YOU_LEAD = object()
+_TAKE_OVER = object()
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class WriteQueue:
         waiter = _Waiter(changes, asyncio.get_running_loop().create_future())
         line.waiting.append(waiter)
         outcome = await self._wait(key, line, waiter)
-        if outcome is not _YOU_LEAD:
+        if outcome is not _TAKE_OVER:
             return bool(outcome)
         followers, line.waiting = [other for other in line.waiting if other is not waiter], []
         return await self._lead(key, line, changes, followers)
@@ -94,7 +94,7 @@ class WriteQueue:
             if waiter in line.waiting:
                 line.waiting.remove(waiter)
             future = waiter.future
-            if not future.cancelled() and future.exception() is None and future.result() is _YOU_LEAD:
+            if not future.cancelled() and future.exception() is None and future.result() is _TAKE_OVER:
                 self._pass_on(key, line)  # cancelled in the same loop turn in which it became leader
             raise
 
@@ -157,6 +157,6 @@ class WriteQueue:
         """Make the first waiter the leader; it stays in the queue until it collects the others."""
         for waiter in line.waiting:
             if not waiter.future.done():
-                waiter.future.set_result(_YOU_LEAD)
+                waiter.future.set_result(_TAKE_OVER)
                 return
         del self._lines[key]

@@ -65,9 +65,11 @@ async def db_session() -> AsyncIterator[Any]:
     """
     from torngas_aio.db.dbalchemy import rolled_back
 
-    async with rolled_back() as session:
-        yield session
-    await close_all()  # the pools of this test's loop: there need not be an application that closes them
+    try:
+        async with rolled_back() as session:
+            yield session
+    finally:
+        await close_all()  # the pools of this test's loop: there need not be an application that closes them
 
 
 @pytest_asyncio.fixture

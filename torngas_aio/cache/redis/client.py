@@ -212,7 +212,8 @@ _MENDS = {
     "NOAUTH": _AUTH,
     "WRONGPASS": _AUTH,
     "NOPERM": "Grant its user this command and these keys.",
-    "READONLY": "It is a replica: name the master in LOCATION, or use redis+sentinel:// (there: a failover goes on).",
+    "READONLY": "It is a replica: name the master in LOCATION, or use redis+sentinel://. "
+    "With Sentinel, a failover is under way.",
     "NOREPLICAS": "Fewer replicas follow it than its min-replicas-to-write asks for.",
     "MISCONF": "It cannot write to its disk.",
     "LOADING": "It is starting; try again in a moment.",
