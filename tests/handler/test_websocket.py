@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from torngas_aio.context import current_scope
 from torngas_aio.handler import WebSocketHandler
 from torngas_aio.handler.websocket import broadcast
 from torngas_aio.http import websocket as connections
+from torngas_aio.http.deflate import compressed_parts
 from torngas_aio.http.frames import BINARY, CLOSE, PING, TEXT
 from torngas_aio.testing import TestClient
 
@@ -551,6 +552,43 @@ async def test_broadcast(start: Start, message: Any) -> None:
                 assert await member.recv() == ('{"a": 1}' if isinstance(message, dict) else message)
     with pytest.raises(TypeError, match="not int"):
         await application.broadcast(members, 1)
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio"], indirect=True)
+async def test_a_broadcast_is_compressed_once_while_others_have_turns(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compressed: list[Any] = []
+    turns = [0]
+
+    def compressing(payload: bytes, settings: tuple[int, int, int]) -> Iterator[bytes]:
+        compressed.append(settings)
+        return compressed_parts(payload, settings)
+
+    async def count_turns() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr("torngas_aio.handler.websocket.compressed_parts", compressing)
+    application, port = await start()
+    long = "".join(f"line {number * 7919}\n" for number in range(50_000))
+    async with client(port, "/packed-member") as one, client(port, "/packed-member") as two:
+        members = application.settings["members"]
+        await until(lambda: len(members) == 2)
+        for text in ("short " * 10, long, "short " * 10):
+            compressed.clear()
+            for _ in range(2):  # the messages to one socket stand between those to all
+                assert await application.broadcast(members, text) == 2
+                for member in members:
+                    await member.write_message(text[:5000])
+                for socket in (one, two):
+                    assert [await socket.recv(), await socket.recv()] == [text, text[:5000]]
+            assert compressed == [(6, 8, 15)] * 2
+        counting = asyncio.create_task(count_turns())
+        await application.broadcast(members, long)
+        assert turns[0] >= len(long) // 32_768
+        counting.cancel()
 
 
 @pytest.mark.parametrize(

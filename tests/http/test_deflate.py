@@ -1,11 +1,12 @@
 """permessage-deflate: which offers are accepted, and what messages become."""
 
+import random
 import zlib
 from typing import Any
 
 import pytest
 
-from torngas_aio.http.deflate import Deflate, ProtocolError, negotiate_deflate
+from torngas_aio.http.deflate import Deflate, ProtocolError, compressed_parts, negotiate_deflate
 
 OFFERS: dict[str, str | None] = {
     "permessage-deflate": "permessage-deflate",
@@ -60,11 +61,28 @@ def test_context_is_kept_or_not() -> None:
     text = bytes(range(256))
     assert len(kept.compress(text)) > 250 > len(kept.compress(text))
     assert reset.compress(text) == reset.compress(text)
-    assert (kept.shared_settings, reset.shared_settings) == (None, (6, 8, 15))
     engine = inflater()
     again = Deflate(6, 8, 9, resets_sent=False, resets_received=False)
     for message in (b"one" * 500, b"two" * 500, b""):
         assert engine.decompress(again.compress(message) + b"\0\0\xff\xff") == message
+
+
+@pytest.mark.parametrize("size", [0, 1, 32 * 1024, 32 * 1024 + 1, 100_000])
+@pytest.mark.parametrize("settings", [(6, 8, 15), (9, 1, 9), (0, 8, 15)])
+def test_a_message_that_was_compressed_for_many_stands_between_those_of_one(
+    size: int, settings: tuple[int, int, int]
+) -> None:
+    sender = Deflate(*settings, resets_sent=False, resets_received=False)
+    client = Deflate(*settings, resets_sent=False, resets_received=False)
+    shared = random.Random(size).randbytes(size // 2) * 2 + b"x" * (size % 2)
+    for _ in range(2):
+        for message in (b"mine" * 20, shared[:5000]):
+            assert client.inflate(sender.compress(message), 200_000) == message
+        parts = list(compressed_parts(shared, settings))
+        assert len(parts) == max(1, -(-size // (32 * 1024)))
+        assert client.inflate(b"".join(parts), 200_000) == shared
+        sender.restart()
+        assert client.inflate(sender.compress(shared), 200_000) == shared
 
 
 def test_what_one_side_compresses_the_other_inflates() -> None:

@@ -31,7 +31,8 @@ from torngas_aio.db import close_sessions
 from torngas_aio.handler.joining import join_channel, leave_channel, leave_channels
 from torngas_aio.handler.recovery import report_error
 from torngas_aio.handler.web import WebHandler
-from torngas_aio.http.deflate import negotiate_deflate
+from torngas_aio.http.deflate import compressed_parts, negotiate_deflate
+from torngas_aio.http.frames import BINARY, TEXT, frame_of
 from torngas_aio.http.websocket import WebSocketConnection, accept_value, payload_of
 
 __all__ = ["GOING_AWAY", "SERVICE_RESTART", "WebSocketHandler", "broadcast"]
@@ -355,8 +356,9 @@ for _name in _NOT_FOR_SOCKETS:
 async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, *, binary: bool = False) -> int:
     """Send one message to many sockets; closing ones are skipped.
 
-    The message is framed once, and compressed once for all connections that keep no state between messages. Every few
-    milliseconds other tasks run. Clients that do not read are not waited for; see `write_message`.
+    The message is framed once, and compressed once for all connections with equal settings: without references to
+    earlier messages. Every few milliseconds other tasks run. Clients that do not read are not waited for; see
+    `write_message`.
 
     Args:
         message: str, bytes, or a dict, which is sent as JSON.
@@ -373,8 +375,21 @@ async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, 
     loop = asyncio.get_running_loop()
     slice_ends, slice_left = loop.time() + _SLICE_SECONDS, _SLICE_BYTES
     for handler in list(handlers):
+        connection: Any = handler.ws_connection
         try:
-            slice_left -= _send_one(handler, payload, binary, frames) + _WRITE_BYTES
+            if isinstance(connection, WebSocketConnection):
+                deflate = connection.deflate
+                settings = None if deflate is None else deflate.settings
+                frame = frames.get(settings)
+                if frame is None:
+                    frame = frames[settings] = await _frame_of(payload, binary, settings)
+                connection.send_frame(frame)
+                if deflate is not None:
+                    deflate.restart()
+                slice_left -= len(frame) + _WRITE_BYTES
+            else:  # a plain Tornado handler, or a socket that is not open
+                handler.write_message(payload, binary)
+                slice_left -= len(payload) + _WRITE_BYTES
         except WebSocketClosedError:
             continue
         sent += 1
@@ -384,19 +399,14 @@ async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, 
     return sent
 
 
-def _send_one(handler: Any, payload: bytes, binary: bool, frames: dict[object, bytes]) -> int:
-    """Send *payload*, reusing a frame of *frames* if possible; return the number of bytes."""
-    connection = handler.ws_connection
-    if not isinstance(connection, WebSocketConnection):  # a plain Tornado handler, or a socket that is not open
-        handler.write_message(payload, binary)
-        return len(payload)
-    deflate = connection.deflate
-    key = None if deflate is None else deflate.shared_settings
-    if deflate is not None and key is None:
-        frame = connection.frame_for(payload, binary)
-    elif (known := frames.get(key)) is not None:
-        frame = known
-    else:
-        frame = frames[key] = connection.frame_for(payload, binary)
-    connection.send_frame(frame)
-    return len(frame)
+async def _frame_of(payload: bytes, binary: bool, settings: tuple[int, int, int] | None) -> bytes:
+    """Return the frame for all connections with these settings of compression; other tasks run meanwhile."""
+    opcode = BINARY if binary else TEXT
+    if settings is None:
+        return frame_of(opcode, payload)
+    parts: list[bytes] = []
+    for part in compressed_parts(payload, settings):
+        if parts:
+            await asyncio.sleep(0)
+        parts.append(part)
+    return frame_of(opcode, b"".join(parts), is_compressed=True)

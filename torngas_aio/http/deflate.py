@@ -2,16 +2,19 @@
 
 Sec-WebSocket-Extensions ── negotiate_deflate ──► Deflate and the accepting field value
 Deflate.compress, Deflate.inflate     message payloads of one connection
+compressed_parts                      a message payload for many connections
 """
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torngas_aio.utils.text import TOKEN
 
-__all__ = ["Deflate", "ProtocolError", "negotiate_deflate"]
+__all__ = ["Deflate", "ProtocolError", "compressed_parts", "negotiate_deflate"]
+
+_PART_BYTES = 32 * 1024  # some milliseconds of zlib's work at its slowest level
 
 
 class ProtocolError(Exception):
@@ -31,34 +34,38 @@ class Deflate:
         window_bits: Base-two logarithm of the window for sent messages, 9 to 15.
         resets_sent: Each sent message is compressed independently: no state is kept between messages.
         resets_received: The client does the same with its messages.
+
+    Attributes:
+        settings: Level, memory level and window bits: all connections with equal settings can share a frame.
     """
 
-    __slots__ = ("_compressor", "_decompressor", "_settings", "resets_received", "resets_sent")
+    __slots__ = ("_compressor", "_decompressor", "resets_received", "resets_sent", "settings")
 
     def __init__(
         self, level: int, mem_level: int, window_bits: int, *, resets_sent: bool, resets_received: bool
     ) -> None:
-        self._settings = level, mem_level, window_bits
+        self.settings = level, mem_level, window_bits
         self.resets_sent = resets_sent
         self.resets_received = resets_received
         self._compressor: Any = None  # created with the first message, to keep idle connections small
         self._decompressor: Any = None
 
-    @property
-    def shared_settings(self) -> tuple[int, int, int] | None:
-        """Level, memory level and window, which determine a frame's bytes; None if state is kept between messages."""
-        return self._settings if self.resets_sent else None
-
     def compress(self, payload: bytes) -> bytes:
         """Return *payload* as the payload of a compressed frame."""
         compressor = self._compressor
         if compressor is None:
-            level, mem_level, window_bits = self._settings
-            compressor = zlib.compressobj(level, zlib.DEFLATED, -window_bits, mem_level)
+            compressor = _compressor(self.settings)
             if not self.resets_sent:
                 self._compressor = compressor
         data: bytes = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
         return data[:-4]  # SPEC: RFC 7692 7.2.1: the final 00 00 ff ff is removed
+
+    def restart(self) -> None:
+        """Compress later messages without references to earlier ones. Required after a frame of `compressed_parts`.
+
+        The client's window holds that frame's message, which this compressor has not seen.
+        """
+        self._compressor = None
 
     def inflate(self, payload: bytes, max_bytes: int) -> bytes:
         """Return the message of the compressed *payload*.
@@ -76,6 +83,20 @@ class Deflate:
         # SPEC: RFC 7692 7.2.3.4: a message may end in a final block; the next one begins a new stream.
         self._decompressor = None if self.resets_received or decompressor.eof else decompressor
         return message
+
+
+def compressed_parts(payload: bytes, settings: tuple[int, int, int]) -> Iterator[bytes]:
+    """Yield the parts of *payload*, compressed for any connection that has *settings*; each takes a short time."""
+    compressor = _compressor(settings)
+    last = max(len(payload) - 1, 0) // _PART_BYTES * _PART_BYTES
+    for at in range(0, last, _PART_BYTES):
+        yield compressor.compress(payload[at : at + _PART_BYTES])
+    yield compressor.compress(payload[last:]) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+
+def _compressor(settings: tuple[int, int, int]) -> Any:
+    level, mem_level, window_bits = settings
+    return zlib.compressobj(level, zlib.DEFLATED, -window_bits, mem_level)
 
 
 def negotiate_deflate(offers: str, options: Mapping[str, object] | None) -> tuple[Deflate, str] | None:

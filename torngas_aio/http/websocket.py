@@ -310,16 +310,10 @@ class WebSocketConnection(Successor):
             TypeError: The type of the message cannot be sent.
         """
         payload = message.encode() if isinstance(message, str) else payload_of(message)
-        if self.deflate is None:  # PERF: same as `frame_for`, without the call
-            return self.send_frame(frame_of(BINARY if binary else TEXT, payload))
-        return self.send_frame(self.frame_for(payload, binary))
-
-    def frame_for(self, payload: bytes, binary: bool) -> bytes:
-        """Return the frame for *payload* on this connection; compressed if that was negotiated."""
         opcode = BINARY if binary else TEXT
         if self.deflate is None:
-            return frame_of(opcode, payload)
-        return frame_of(opcode, self.deflate.compress(payload), is_compressed=True)
+            return self.send_frame(frame_of(opcode, payload))
+        return self.send_frame(frame_of(opcode, self.deflate.compress(payload), is_compressed=True))
 
     def send_frame(self, frame: bytes) -> "asyncio.Future[None]":
         """Send a complete frame, as `write_message` does.
