@@ -46,7 +46,7 @@ class EmptyBody:
     __slots__ = ()
 
     is_complete = True
-    is_ended = True
+    is_received = True
     unpacks = False
     data = b""
 
@@ -69,7 +69,7 @@ class IncomingBody:
         received: Bytes that have arrived, without chunked framing.
         deadline: The loop time at which it must be complete; `NEVER` by default.
         limit: The largest size, decompressed, that `read_all` and `read_chunk` accept.
-        is_ended: The last byte has arrived or the body has failed: no more bytes are expected.
+        is_received: Every byte has arrived, and the body has not failed.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class IncomingBody:
         "_waiter",
         "_worked",
         "deadline",
-        "is_ended",
+        "is_received",
         "length",
         "limit",
         "received",
@@ -118,7 +118,7 @@ class IncomingBody:
         self.length = length
         self.limit = limit
         self.received = 0
-        self.is_ended = False
+        self.is_received = False
         self.deadline = NEVER
         self.window_deadline = NEVER
         self.window_received = 0
@@ -152,9 +152,14 @@ class IncomingBody:
         return not (self.is_ended or self._is_paused or self._holds_back)
 
     @property
+    def is_ended(self) -> bool:
+        """Whether the last byte has arrived or the body has failed: no more bytes are expected."""
+        return self.is_received or self._error is not None
+
+    @property
     def is_complete(self) -> bool:
         """Whether every byte has arrived and `data` holds the body; a compressed body must be read instead."""
-        return self.is_ended and self._error is None and self._inflater is None and self.received <= self.limit
+        return self.is_received and self._inflater is None and self.received <= self.limit
 
     @property
     def data(self) -> bytes:
@@ -190,12 +195,20 @@ class IncomingBody:
             self._wake()
         return rest
 
+    def fill(self, data: bytes) -> None:
+        """Process *data*, the whole body, received with its head."""
+        self._holds_back = False
+        self._left = 0
+        self._pieces.append(data)
+        self._buffered = self.received = len(data)
+        self.is_received = True
+
     def _feed_length(self, data: bytes) -> bytes:
         left = self._left
         piece, rest = (data, b"") if len(data) <= left else (data[:left], data[left:])
         self._left = left - len(piece)
         self._keep(piece)
-        self.is_ended = not self._left
+        self.is_received = not self._left
         return rest
 
     def _feed_chunks(self, data: bytes) -> bytes:
@@ -206,7 +219,7 @@ class IncomingBody:
             self.fail(BodyError(400, f"The chunked body is broken: {exc}."))
             return b""
         rest = self._chunks.rest
-        self.is_ended = rest is not None
+        self.is_received = rest is not None
         return rest or b""
 
     def _keep(self, piece: bytes) -> None:
@@ -221,11 +234,11 @@ class IncomingBody:
 
     def fail(self, error: Exception) -> None:
         """End the body with *error*, which every read raises from now on."""
-        if self._error is None and not (self.is_ended and isinstance(error, ConnectionError)):
+        if self._error is None and not (self.is_received and isinstance(error, ConnectionError)):
             self._error = error
+            self.is_received = False
             self._pieces.clear()
             self._buffered = 0
-        self.is_ended = True
         self._resume()
         self._wake()
 

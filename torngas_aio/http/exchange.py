@@ -148,7 +148,7 @@ class HTTPExchange(HTTPConnection):
             head += f"Content-Length: {len(body)}\r\n"
         else:
             head += self._length_line(status, body, length, is_head)
-        if self.body is not NO_BODY or not (self.keeps_alive and self._is_http11) or protocol.server_state.is_stopping:
+        if not (self.body.is_received and self.keeps_alive and self._is_http11) or protocol.server_state.is_stopping:
             head += self._connection_line(status)
         text = (head + "\r\n").encode("latin-1")
         self.status = status
