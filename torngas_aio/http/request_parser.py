@@ -17,8 +17,8 @@ were split cannot change the result.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 import httptools
 
@@ -88,10 +88,15 @@ class Head(PlainHead):
         self.method = method
         self.target = target
         self.version = version
-        self.length, self.keeps_alive, self.expects_continue, self.is_gzipped, self.about_body, _ = framing
+        self.length = framing.length
+        self.keeps_alive = framing.keeps_alive
+        self.expects_continue = framing.expects_continue
+        self.is_gzipped = framing.is_gzipped
+        self.about_body = framing.about_body
 
 
-class _Framing(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Framing:
     """The fields about body and connection; see the attributes of `PlainHead`."""
 
     length: int
