@@ -293,13 +293,13 @@ def _read_file(handler: ApiHandler, parameter: Parameter, problems: Problems) ->
 
 def _read_body(handler: ApiHandler, parameter: Parameter, problems: Problems) -> object:
     request = handler.request
-    headers = request.header_view
-    check_coding(headers)
+    fields = request.body_fields
+    check_coding(fields)
     is_large = request.spool is not None and request.spool.size > handler.max_json_bytes
     body: bytes = b" " if is_large else request.body  # `get_json_body` will refuse it
     if not body and not parameter.is_required:
         return _REQUIRED
-    media_type = media_type_of(headers)
+    media_type = media_type_of(fields)
     if media_type not in {"", "application/json"} and not media_type.endswith("+json"):
         problems.add("body", "", "media_type")
     else:

@@ -158,7 +158,7 @@ class ApiHandler(BaseHandler):
             InvalidJson: 400: not JSON, or nested too deeply; 413: larger than `max_json_bytes`.
         """
         request = self.request
-        check_coding(request.header_view)
+        check_coding(request.body_fields)
         if request.spool is not None:
             _json.check_size(request.spool.size, self.max_json_bytes)
         return _json.parse_json(request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)

@@ -143,8 +143,12 @@ async def _prepare(handler: BaseHandler) -> None:
     has_ended = bool(stages.before_body) and await _run_before_body(handler, stages.before_body)
     if handler._response_state.is_finished:
         return
-    if body is not NO_BODY and reads_body:
-        await take_body(handler, body, limit=handler.max_body_size, spools=handler.spool_body)
+    if (
+        body is not NO_BODY
+        and reads_body
+        and (reading := take_body(handler, body, limit=handler.max_body_size, spools=handler.spool_body)) is not None
+    ):
+        await reading
     if is_unsafe and reads_body and handler.application.settings.get("xsrf_cookies"):
         handler.check_xsrf_cookie()  # the token may be a field of the body
     if stages.request and not has_ended:

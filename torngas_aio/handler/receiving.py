@@ -7,7 +7,6 @@ from collections.abc import Awaitable
 from typing import Any
 
 from torngas_aio.context import scope_of
-from torngas_aio.handler.completing import COMPLETED
 from torngas_aio.handler.lifecycle import RECEIVING, RUNNING
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.spool import Spool
@@ -16,8 +15,8 @@ from torngas_aio.utils.numbers import parse_whole
 __all__ = ["receive", "take_body", "wait_for_client"]
 
 
-def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools: bool) -> Awaitable[None]:
-    """Read *body* for the method, unless the handler reads it in parts; return an awaitable.
+def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools: bool) -> Awaitable[None] | None:
+    """Read *body* for the method, unless the handler reads it in parts; return an awaitable, or None if it is done.
 
     PERF: no coroutine if the body has arrived already (benchmarks, form).
 
@@ -32,12 +31,12 @@ def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools:
     if limit is not None:
         handler.request.connection.set_max_body_size(limit)
     if handler._stream_request_body:
-        return COMPLETED
+        return None
     if spools:
         return _spool(handler, body)
     if body.is_complete:
-        handler.request.body = body.data
-        return COMPLETED
+        handler.request.take_body(body.data)
+        return None
     return _read(handler, body)
 
 

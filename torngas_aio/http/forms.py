@@ -9,12 +9,12 @@ Media types and parameter names are case-insensitive.
 
 import re
 from binascii import a2b_qp
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError
+from tornado.httputil import HTTPFile, HTTPInputError
 
 from torngas_aio._compat.tornado import unquote_to_bytes
 from torngas_aio.http.base import BodyError
@@ -44,7 +44,7 @@ _STEP = 1024 * 1024  # bytes searched in one call: `find` holds the GIL
 
 Arguments = dict[str, list[bytes]]
 Files = dict[str, list[HTTPFile]]
-Headers = HTTPHeaders | HeaderView
+Headers = Mapping[str, str] | HeaderView
 # In quoted-printable text an escape is =XX; a plain "=" is written as "%" until the text is decoded.
 _TO_QUOTED_PRINTABLE, _FROM_QUOTED_PRINTABLE = bytes.maketrans(b"+%=", b" =%"), bytes.maketrans(b"=%", b"%=")
 # A "=" that does not begin an escape, or that begins the escape of a separator, "&" or "="
@@ -117,13 +117,16 @@ def parse_urlencoded(encoded: bytes, max_fields: int) -> Arguments:
     quoted = encoded.translate(_TO_QUOTED_PRINTABLE)
     if _is_irregular(quoted) is None:
         text = a2b_qp(quoted.replace(b"=25", b"=3D")).translate(_FROM_QUOTED_PRINTABLE)
-        pairs = [field.partition(b"=") for field in text.split(b"&") if field]
+        unquote_field = None
     else:
-        fields = [field.partition(b"=") for field in encoded.replace(b"+", b" ").split(b"&") if field]
-        pairs = [(unquote_to_bytes(name), b"=", unquote_to_bytes(value)) for name, _, value in fields]
+        text, unquote_field = encoded.replace(b"+", b" "), unquote_to_bytes
     found: Arguments = {}
-    for name, _, value in pairs:
-        found.setdefault(name.decode("latin-1"), []).append(value)
+    for field in text.split(b"&"):
+        if field:
+            name, _, value = field.partition(b"=")
+            if unquote_field is not None:
+                name, value = unquote_field(name), unquote_field(value)
+            found.setdefault(name.decode("latin-1"), []).append(value)
     return found
 
 

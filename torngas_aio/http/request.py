@@ -125,6 +125,10 @@ class Request(HTTPServerRequest):
 
     @body.setter
     def body(self, body: bytes) -> None:
+        self.take_body(body)
+
+    def take_body(self, body: bytes) -> None:
+        """Use *body* as the body, which has been read."""
         self._body = body
         self._forget_arguments()
 
@@ -132,7 +136,7 @@ class Request(HTTPServerRequest):
         """Use *spool* as the body, including the parts of a multipart form. Raises as `Spool.parse_form`."""
         self.body = b""
         self.spool = spool
-        boundary = boundary_of(self.header_view)
+        boundary = boundary_of(self.body_fields)
         if boundary is not None and spool.size:
             arguments, files = await spool.parse_form(boundary)
             self._body_arguments, self._files = arguments, files
@@ -168,10 +172,16 @@ class Request(HTTPServerRequest):
         return self.headers
 
     @property
+    def body_fields(self) -> Mapping[str, str] | HeaderView:
+        """The headers of the body, Content-Type and Content-Encoding, to be read as those of `header_view`."""
+        about = self.about_body
+        return about if about and self._headers is None else self.header_view
+
+    @property
     def has_form(self) -> bool:
         """Whether a body has been read and is a form."""
         # PERF: the head of a JSON post seldom contains "form": -0.3 us (benchmarks, json-post)
-        return self.has_body and self.may_mention(b"form") and is_form(self.header_view)
+        return self.has_body and self.may_mention(b"form") and is_form(self.body_fields)
 
     def raw_header(self, name: bytes) -> bytes | None:
         """Return the first value of the header *name* (lower case) without building the header dict."""
@@ -264,7 +274,7 @@ class Request(HTTPServerRequest):
             raw.pop(name.decode("latin-1"), None)
         else:
             self._raw_headers = [pair for pair in pairs_of(raw) if pair[0] != name]
-            self._first = None
+            self._first, self.about_body = None, MappingProxyType({})
 
     def note_unpacking(self) -> None:
         """Mark the body as decompressed: rename Content-Encoding to X-Consumed-Content-Encoding, as Tornado does."""
@@ -286,8 +296,8 @@ class Request(HTTPServerRequest):
         if self.spool is not None and self.spool.size <= IN_MEMORY:
             self._body = self.spool.body
         elif self.spool is not None:  # a multipart form has been parsed already
-            refuse_urlencoded(self.header_view, IN_MEMORY)
-        self._body_arguments, self._files = parse_form(self.header_view, self._body) if self._body else ({}, {})
+            refuse_urlencoded(self.body_fields, IN_MEMORY)
+        self._body_arguments, self._files = parse_form(self.body_fields, self._body) if self._body else ({}, {})
         self._is_body_parsed = True
         if self._arguments is not None:
             _merge(self._arguments, self._body_arguments)
