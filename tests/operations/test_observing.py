@@ -11,7 +11,6 @@ from tests.pipeline.conftest import door
 from torngas_aio import Application
 from torngas_aio.handler import WebHandler
 from torngas_aio.middleware import BaseMiddleware
-from torngas_aio.operations import observed
 from torngas_aio.operations.observed import observe
 from torngas_aio.operations.observing import Observation, Observer, ServerTiming, current_observation
 from torngas_aio.settings_manager import settings
@@ -63,31 +62,18 @@ async def test_a_request_that_no_observer_wants_has_no_observation() -> None:
     assert seen == [(None, Looks)]
 
 
-class Refuses(Observer):
-    def wants(self, request: Any) -> bool:
-        return False
-
-
 class Breaks(Observer):
-    def wants(self, request: Any) -> bool:
+    def request_started(self, observation: Observation) -> bool:
         raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("observer", [Refuses, Breaks])
-async def test_what_an_observer_does_not_want_is_not_observed_for_it(
-    observer: type[Observer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing is made for such a request, and the other observers see it all the same."""
-    other, alone = Recorder(), Application(URLS)
-    both = made(other)
-    observe(both, [observer()])
-    async with TestClient(both) as client:
+async def test_the_others_see_what_an_observer_fails_on() -> None:
+    other = Recorder()
+    application = made(other)
+    observe(application, [Breaks()])
+    async with TestClient(application) as client:
         assert (await client.get("/plain")).text == "12345"
         assert len(await other.whole()) == 1
-    observe(alone, [observer()])
-    monkeypatch.setattr(observed, "Observation", None)
-    async with TestClient(alone) as client:
-        assert (await client.get("/plain")).text == "12345"
 
 
 async def test_tasks_of_a_request_know_its_observation() -> None:

@@ -20,7 +20,8 @@ from torngas_aio.decorators.async_execute import async_execute
 from torngas_aio.handler import WebHandler
 from torngas_aio.jobs import job
 from torngas_aio.logger import JsonFormatter, line_fields
-from torngas_aio.operations import tracing
+from torngas_aio.operations import observed, tracing
+from torngas_aio.operations.metrics import add_metrics
 from torngas_aio.operations.observing import current_observation
 from torngas_aio.operations.tracing import add_traces, trace_headers
 from torngas_aio.settings_manager import settings
@@ -138,6 +139,55 @@ async def test_an_unsampled_request_hands_its_parent_on_and_calls_no_sdk(
         told = (await client.get("/works/x", headers={"traceparent": UNSAMPLED, "tracestate": "a=1"})).json()
     assert told["headers"] == {"traceparent": UNSAMPLED, "tracestate": "a=1"}
     assert told["line"] == {"trace_id": TRACE, "span_id": PARENT}
+
+
+async def test_what_is_not_sampled_is_served_without_observers(
+    exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed, "Observation", None)
+    async with TestClient(made(0.0)) as client:
+        told = (await client.get("/works/x")).json()
+    assert told["headers"] == told["line"] == {}
+    assert not exporter.get_finished_spans()
+
+
+async def test_a_failure_to_read_the_parent_fails_no_request(
+    exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_parent_of", None)
+    async with TestClient(made(1.0)) as client:
+        assert (await client.get("/works/x", headers={"traceparent": SAMPLED})).status_code == 200
+    assert not exporter.get_finished_spans()
+
+
+@pytest.mark.parametrize("ratio", [1e-320, 0.01, 0.5, 0.999])
+def test_distances_between_sampled_requests_make_the_ratio(ratio: float) -> None:
+    drawn = [tracing._draw_distance(ratio) for _ in range(10_000)]
+    assert min(drawn) >= 1
+    assert sum(drawn) * ratio == pytest.approx(len(drawn), rel=0.06) or ratio < 1e-9
+    assert len(set(drawn)) > 1 or ratio < 1e-9
+
+
+def test_all_or_none_is_sampled_at_the_ends() -> None:
+    assert [tracing._draw_distance(ratio) for ratio in (0.0, 1.0)] == [0, 1]
+
+
+async def test_with_metrics_a_request_is_counted_and_traced(exporter: InMemorySpanExporter) -> None:
+    for is_first in (True, False):
+        exporter.clear()
+        application = Application([("/", Looks)])
+        if is_first:
+            counts = add_metrics(application)
+        with settings.override(TRACES={"ratio": 1.0}):
+            add_traces(application)
+        if not is_first:
+            counts = add_metrics(application)
+        async with TestClient(application) as client:
+            await client.get("/")
+            await client.get("/")
+        assert counts.peek()["requests"] == {"/": {"GET 2xx": 2}}
+        assert counts.peek()["stages"]
+        assert len([each for each in exporter.get_finished_spans() if each.kind is trace.SpanKind.SERVER]) == 2
 
 
 async def test_a_tracestate_in_several_fields_is_handed_on_whole(exporter: InMemorySpanExporter) -> None:

@@ -192,7 +192,7 @@ class Counts(Observer):
                     await observing.serve_others(request)
                 else:
                     left = every
-                    await observing.serve(request, self._look_around(request.server_connection))
+                    await observing.serve(request, *self._look_around(request.server_connection))
             finally:
                 exchange = request.connection
                 try:
@@ -265,11 +265,11 @@ class Counts(Observer):
             stages: dict[str, Any] = {name: [seconds, 1] for name, seconds in observation.own_seconds.items()}
             add_counts(self._stages.setdefault(observation.route_name or UNROUTED, {}), stages)
 
-    def _look_around(self, server_connection: Any) -> "Counts | None":
+    def _look_around(self, server_connection: Any) -> "tuple[Counts, ...]":
         """Register the connection's server, since requests that it refuses never reach the application.
 
         Returns:
-            The observer of this request's stages; None at the limit of TIMED_AT_ONCE.
+            The observer of this request's stages; () at the limit of TIMED_AT_ONCE.
         """
         server = getattr(server_connection, "server_state", None)
         if server is not None and id(server) not in self._refusals:
@@ -278,7 +278,7 @@ class Counts(Observer):
         if not self._rounds % _FOLD_EVERY:
             self._fold()
         self._left_to_time -= 1
-        return self if self._left_to_time >= 0 else None
+        return (self,) if self._left_to_time >= 0 else ()
 
     def _call_ended(self, call: Call) -> None:
         failed = call.error is not None and not isinstance(call.error, asyncio.CancelledError)

@@ -25,7 +25,6 @@ from torngas_aio.operations.observing import (
     Stage,
     current_observation,
     enter_observation,
-    log_failure,
 )
 from torngas_aio.pipeline import Hook, HookCall, PipelineRun, RouteStages
 from torngas_aio.utils.narrowing import class_of
@@ -38,7 +37,10 @@ if TYPE_CHECKING:
 else:
     _Handler = object
 
-__all__ = ["Observing", "observe"]
+__all__ = ["Observing", "Serve", "observe"]
+
+Serve = Callable[..., Coroutine[Any, Any, None]]
+"""Returns the coroutine that serves a request; further arguments are additional observers."""
 
 _MOST = 4096
 """Cache size for variants of stages and of routes: custom matchers create routes, and path rules create stages."""
@@ -59,53 +61,47 @@ class Observing:
     """The object that serves one application's requests and notifies its observers.
 
     Attributes:
-        serve: Serves a request and notifies the observers that want it, and one additional observer if given.
-        serve_others: The same without the additional observer.
+        serve: Serves a request and notifies the observers, and further ones if given.
+        serve_others: The same without further observers.
+        serve_plain: Serves a request without observers.
+        observers: The observers of all requests.
     """
 
-    serve_others: Callable[["Request"], Coroutine[Any, Any, None]]
+    serve: Serve
+    serve_others: Serve
 
     def __init__(self, application: "_Application") -> None:
-        self._serve_plain = application.serve_request
+        self._application: Any = application
         self._pipeline = application.pipeline
-        self._permanent: list[Observer] = []
-        self._selective: list[Observer] = []
-        self.serve = self._serving()
+        self.serve_plain: Serve = application.serve_request
+        self.serve = self._serve
+        self.observers: list[Observer] = []
 
     def add(self, observers: Iterable[Observer]) -> None:
         """Add *observers*."""
-        for observer in observers:
-            is_selective = type(observer).wants is not Observer.wants
-            (self._selective if is_selective else self._permanent).append(observer)
-        every = [*self._permanent, *self._selective]
-        self.serve_others = self.serve if every else self._serve_plain
+        self.observers += observers
+        if self.serve == self._serve:  # otherwise requests are sampled
+            self.serve_others = self.serve if self.observers else self.serve_plain
         self.route_for = functools.lru_cache(_MOST)(_route_of_variant)
         self.call_hooks, self.stages_for = self._pipeline.call, _unchanged
-        if any(observer.wants_hooks for observer in every):
+        if any(observer.wants_hooks for observer in self.observers):
             self.call_hooks = tuple(map(_timed_hook, self._pipeline.call_hooks))
             self.stages_for = functools.lru_cache(_MOST)(_with_timed_hooks)
 
-    def _serving(self) -> Callable[..., Coroutine[Any, Any, None]]:
-        permanent, selective, serve_plain = self._permanent, self._selective, self._serve_plain
+    def sample(self, sampling: Callable[["Observing"], Serve]) -> None:
+        """Serve requests by the result of *sampling*, which calls `serve` or `serve_plain` of this object."""
+        is_outermost = self._application.serve_request == self.serve
+        self.serve = self.serve_others = sampling(self)
+        if is_outermost:
+            self._application.serve_request = self.serve
 
-        def serve(request: "Request", more: Observer | None = None) -> Coroutine[Any, Any, None]:
-            # PERF: a closure, not a method with attribute look-ups: -0.1 us a request
-            observers = permanent
-            for observer in selective:
-                try:
-                    if observer.wants(request):
-                        observers = [*observers, observer]
-                except Exception:  # noqa: BLE001  a boundary: observers must not fail a request
-                    log_failure(observer)
-            if more is not None:
-                observers = [*observers, more]
-            if not observers or not (observation := Observation(request, observers)).observers:
-                return serve_plain(request)
-            request.observation, request.run = observation, _ObservedRun(self)
-            enter_observation(observation)
-            return _serve_observed(observation, serve_plain(request))
-
-        return serve
+    def _serve(self, request: "Request", *more: Observer) -> Coroutine[Any, Any, None]:
+        observers = [*self.observers, *more]
+        if not observers or not (observation := Observation(request, observers)).observers:
+            return self.serve_plain(request)
+        request.observation, request.run = observation, _ObservedRun(self)
+        enter_observation(observation)
+        return _serve_observed(observation, self.serve_plain(request))
 
 
 def _unchanged(stages: RouteStages) -> RouteStages:

@@ -1,6 +1,6 @@
 """Observers of requests, the base of metrics, traces and the inspector, and the observations that they receive.
 
-    request ──► wants ──► request_started ──► stage_ended, for each stage ──► request_ended
+    request ──► request_started ──► stage_ended, for each stage ──► request_ended
 
     hooks     all request, render, response, endcall or exception hooks together; the label names the kind
     hook      one hook, nested in `hooks`; the label is its dotted name; only if an observer sets `wants_hooks`
@@ -76,10 +76,6 @@ class Observer:
     """
 
     wants_hooks = False
-
-    def wants(self, request: "Request") -> bool:
-        """Return whether to observe *request*, whose head has arrived; if no observer does, it has no overhead."""
-        return True
 
     def request_started(self, observation: "Observation") -> bool:
         """Handle the start of a request, whose head has arrived; return whether to call the other methods for it."""

@@ -10,8 +10,9 @@ in its own context, which its tasks, threads and background work copy: their spa
 # pyright: reportPrivateUsage=false
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from math import log, log1p
 from random import random
 from typing import Any
 
@@ -24,8 +25,8 @@ from torngas_aio.context import carriers
 from torngas_aio.http.request import Request
 from torngas_aio.logger import field_sources
 from torngas_aio.operations.calls import Call, watched_calls
-from torngas_aio.operations.observed import observe
-from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, Stage
+from torngas_aio.operations.observed import Observing, Serve, observe
+from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, Stage, log_failure
 from torngas_aio.settings_manager import settings
 
 __all__ = ["TRACES_DEFAULTS", "Tracing", "add_traces", "trace_headers"]
@@ -42,6 +43,7 @@ MIN_SECONDS = 0.0001
 _TRACEPARENT = b"traceparent"
 _MAX_HEADER = 1024
 _NANOSECONDS = 1_000_000_000
+_FAR = 1e15  # requests
 
 _tracer = trace.get_tracer("torngas_aio")
 _w3c = TraceContextTextMapPropagator()
@@ -51,7 +53,7 @@ def add_traces(application: Application) -> None:
     """Trace the requests of *application*; call before it starts."""
     chosen = {**TRACES_DEFAULTS, **settings.TRACES}
     tracing = Tracing(chosen["ratio"], trusts_parent=chosen["trust_parent"])
-    observe(application, [tracing])
+    observe(application, []).sample(tracing.sampling)
     application.lifespan.add("traces", tracing.open, tracing.close)
 
 
@@ -87,16 +89,38 @@ class Tracing(Observer):
         """Undo `open`."""
         self._opened.close()
 
-    def wants(self, request: Request) -> bool:
-        raw = request._raw_headers
-        # PERF: as `may_mention`, without its call: -0.3 us a request
-        is_absent = type(raw) is bytes and raw.lower().find(_TRACEPARENT) < 0
-        if is_absent or (parent := _parent_of(request)) is None:
-            return random() < self._ratio  # noqa: S311  a share, not a secret
-        is_flagged = trace.get_current_span(parent).get_span_context().trace_flags.sampled
-        is_sampled = is_flagged if self._trusts_parent else random() < self._ratio  # noqa: S311
-        if not is_sampled:
-            attach(_unsampled(parent))
+    def sampling(self, observing: Observing) -> Serve:
+        """Return a function that serves requests by *observing*, and the sampled ones with this observer."""
+        observe_all, serve_plain, always = observing.serve, observing.serve_plain, observing.observers
+        left = _draw_distance(self._ratio)
+
+        def serve(request: Request, *more: Observer) -> Coroutine[Any, Any, None]:
+            # PERF: a closure, and the only call for a request that is not sampled: -0.7 us a request
+            nonlocal left
+            left -= 1
+            raw = request._raw_headers
+            if left and type(raw) is bytes and raw.lower().find(_TRACEPARENT) < 0:
+                return observe_all(request, *more) if more or always else serve_plain(request)
+            if is_drawn := not left:
+                left = _draw_distance(self._ratio)
+            if self._samples(request, is_drawn):
+                more = *more, self
+            return observe_all(request, *more)
+
+        return serve
+
+    def _samples(self, request: Request, is_drawn: bool) -> bool:
+        """Return whether to sample *request*; *is_drawn*: if it is for the ratio to decide."""
+        try:
+            if (parent := _parent_of(request)) is None:
+                return is_drawn
+            is_flagged = trace.get_current_span(parent).get_span_context().trace_flags.sampled
+            is_sampled = is_flagged if self._trusts_parent else is_drawn
+            if not is_sampled:
+                attach(_unsampled(parent))
+        except Exception:  # noqa: BLE001  a boundary: traces must not fail a request
+            log_failure(self)
+            return False
         return is_sampled
 
     def request_started(self, observation: Observation) -> bool:
@@ -131,6 +155,16 @@ class Tracing(Observer):
                 span.record_exception(error)
             span.set_status(trace.StatusCode.ERROR)
         span.end(int((observation.started_at + observation.seconds) * _NANOSECONDS))
+
+
+def _draw_distance(ratio: float) -> int:
+    """Return a random number n so that every n-th request, drawn each time, makes the share *ratio*; 0 for never.
+
+    Each request is sampled with the probability *ratio*, independently of others, but without a number drawn for it.
+    """
+    if not 0 < ratio < 1:
+        return int(ratio >= 1)
+    return 1 + int(min(log(1.0 - random()) / log1p(-ratio), _FAR))  # noqa: S311  a share, not a secret
 
 
 def _parent_of(request: Request) -> Context | None:
