@@ -199,7 +199,9 @@ class BaseHandler(ResponseHandler):
         initialize = type(self).initialize
         if initialize is not _INITIALIZE:
             names = _keywords_of(initialize)
-            self.initialize(**(kwargs if names is None else {key: kwargs[key] for key in names if key in kwargs}))
+            if names is not None and not names.issuperset(kwargs):
+                kwargs = {key: value for key, value in kwargs.items() if key in names}
+            self.initialize(**kwargs)
 
     # ---------------------------------------------------------------- the end of a response
 
@@ -364,16 +366,19 @@ class BaseHandler(ResponseHandler):
         return method(*path_args, **path_kwargs) if path_args or path_kwargs else method()
 
     def _take_arguments(self, args: Any, kwargs: Any) -> None:
-        self.path_args = self._decode_arguments(args) if args else []
-        self.path_kwargs = {key: self.decode_argument(arg, key) for key, arg in kwargs.items()} if kwargs else {}
-
-    def _decode_arguments(self, args: Any) -> list[Any]:
-        if type(self).decode_argument is _DECODE_ARGUMENT:  # PERF: same as Tornado's, without a call for each
-            try:
-                return [None if arg is None else arg.decode() for arg in args]
+        if not kwargs and type(self).decode_argument is _DECODE_ARGUMENT:
+            try:  # PERF: same as Tornado's, without a call for each
+                texts: list[Any] = [None if arg is None else arg.decode() for arg in args]
             except UnicodeDecodeError:
                 pass  # Tornado's code below raises its own error
-        return [self.decode_argument(arg) for arg in args]
+            else:
+                self.path_args, self.path_kwargs = texts, {}
+                return
+        self._decode_arguments(args, kwargs)
+
+    def _decode_arguments(self, args: Any, kwargs: Any) -> None:
+        self.path_args = [self.decode_argument(arg) for arg in args]
+        self.path_kwargs = {key: self.decode_argument(arg, key) for key, arg in kwargs.items()}
 
     def _use_result(self, value: object) -> bool:
         """Respond with *value*, the method's result; return whether that was done, as in an `ApiHandler`."""
@@ -668,9 +673,9 @@ class WebHandler(BaseHandler):
 
 
 @functools.lru_cache(None)
-def _keywords_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
+def _keywords_of(function: Callable[..., Any]) -> frozenset[str] | None:
     """Return the keywords that *function* accepts, None for any."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
-    return tuple(parameter.name for parameter in parameters)
+    return frozenset(parameter.name for parameter in parameters)

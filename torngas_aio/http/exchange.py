@@ -146,7 +146,7 @@ class HTTPExchange(HTTPConnection):
                 head = self._add_managed_header(name, value, head)
         if length is None and status not in BODILESS:
             head += f"Content-Length: {len(body)}\r\n"
-        else:
+        elif body or length is not None or status != 304:  # PERF: no call for most (benchmarks, static-304)
             head += self._length_line(status, body, length, is_head)
         if not (self.body.is_received and self.keeps_alive and self._is_http11) or protocol.server_state.is_stopping:
             head += self._connection_line(status)
@@ -179,6 +179,8 @@ class HTTPExchange(HTTPConnection):
 
     def _length_line(self, status: int, body: bytes, length: str | None, is_head: bool) -> str:
         """Return the Content-Length line, after checking the length."""
+        if length == str(len(body)) and status not in BODILESS:  # PERF: the usual case, without parsing it
+            return f"Content-Length: {length}\r\n"
         check_length(status, length, body, is_head=is_head)
         is_told = length is not None and (status == 304 or allows_body(status))
         return f"Content-Length: {length}\r\n" if is_told else ""
