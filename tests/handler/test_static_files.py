@@ -113,6 +113,16 @@ def test_the_cache_is_bounded_in_bytes(tmp_path: Path) -> None:
     assert cache.used_bytes == 0
 
 
+def test_a_file_in_use_outlives_those_that_are_not(tmp_path: Path) -> None:
+    cache = FileCache(100_000)
+    (tmp_path / "a").write_bytes(b"x" * 1_000)
+    for number in range(200):
+        cache.keep(number, StaticFile.read(str(tmp_path / "a"), cache.max_content))
+        assert cache.get(0) is not None
+    assert cache.get(1) is None
+    assert cache.used_bytes <= 100_000
+
+
 async def test_roundabout_names_are_not_kept(open_client: OpenClient, folder: Path) -> None:
     (folder / "sub").mkdir()
     await settled()

@@ -110,6 +110,38 @@ async def test_a_file_that_changes_has_its_new_headers_at_once(folder: Path) -> 
     assert before[2]["Last-Modified"] != after["Last-Modified"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("compute_etag", "get_absolute_path", "get_cache_time", "get_content_size", "get_content_type"),
+        *("get_modified_time", "parse_url_path", "set_etag_header", "set_extra_headers", "set_header", "set_headers"),
+        *("set_status", "should_return_304", "validate_absolute_path"),
+    ],
+)
+@pytest.mark.parametrize("is_conditional", [False, True])
+async def test_an_overridden_method_is_called_for_each_request(name: str, is_conditional: bool, folder: Path) -> None:
+    calls: list[str] = []
+    own = getattr(StaticFileHandler, name)
+
+    def override(self: Any, *args: Any) -> Any:
+        calls.append(name)
+        return own(*args) if hasattr(own, "__self__") else own(self, *args)
+
+    await asyncio.sleep(0.03)
+    handler = type("Own", (StaticFileHandler,), {name: classmethod(override) if hasattr(own, "__self__") else override})
+    async with TestClient(Application([("/(.*)", handler, {"path": str(folder)})])) as client:
+        first = await client.get("/a.css")
+        asked = {"If-None-Match": first.headers["Etag"]} if is_conditional else {"Range": "bytes=0-3"}
+        counts: list[int] = []
+        for _ in range(3):
+            calls.clear()
+            assert (await client.get("/a.css", headers=asked)).status_code == (304 if is_conditional else 206)
+            counts.append(len(calls))
+    has_size = name != "get_content_size" or not is_conditional  # a 304 needs no size
+    assert counts == [counts[0]] * 3
+    assert bool(counts[0]) is has_size
+
+
 @pytest.mark.parametrize("pattern", ["/(.*)", "/(?P<path>.*)"])
 async def test_a_path_that_is_not_utf_8_names_no_file_and_an_argument_is_a_bad_request(
     pattern: str, folder: Path

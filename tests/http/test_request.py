@@ -29,8 +29,12 @@ async def test_the_request_says_what_the_client_said(start: Start) -> None:
     assert (request.method, request.path, request.query, request.version) == ("GET", "/a", "b=c&b=d", "HTTP/1.1")
     assert request.raw_header(b"x-odd") == b"v\xe4lue"
     assert request.raw_header(b"x-two") == b"1"
+    assert [request.first_header(name) for name in (b"x-odd", b"x-two", b"x-none")] == ["v\xe4lue", "1", None]
     assert request.headers["X-Two"] == "1,2"
     assert request.headers.get_list("X-TWO") == ["1", "2"]
+    request.headers["X-Odd"] = "changed"
+    del request.headers["X-Two"]
+    assert [request.first_header(name) for name in (b"x-odd", b"x-two", b"x-none")] == ["changed", None, None]
     assert request.arguments == {"b": [b"c", b"d"]}
     assert request.cookies["k"].value == "v"
     assert (request.remote_ip, request.protocol, request.host) == ("127.0.0.1", "http", "test")

@@ -61,15 +61,16 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         """
         self.path = self.parse_url_path(path)
         try:
-            cache = self._cache
+            cache = self.application.static_files
             if not cache.in_threads and self._use_cached(cache):
                 span = self._decide()
             else:
                 span = await run_in_thread(self._look_up)
                 self._keep()
-            if self._redirection is not None:
-                self._redirection()
-            elif span is not None and include_body:
+                if self._redirection is not None:
+                    self._redirection()
+                    span = None
+            if span is not None and include_body:
                 await self._send(span)
         except StreamClosedError:
             return
@@ -113,9 +114,9 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         cls._versions.clear()
         cls._paths.clear()
 
-    def _take_arguments(self, args: object, kwargs: object) -> None:
+    def _decode_arguments(self, args: object, kwargs: object) -> None:
         try:
-            super()._take_arguments(args, kwargs)
+            super()._decode_arguments(args, kwargs)
         except HTTPError as exc:
             raise HTTPError(404, "%r names no file: it is not UTF-8", self.request.path[:40]) from exc
 
@@ -143,22 +144,6 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
 
     def set_headers(self) -> None:
         """Set the headers about the file: validators, type, coding, caching."""
-        file = self._file
-        if file is None or not self._has_usual_headers():
-            self._describe()
-            return
-        if file.fields is None:
-            given, self._fields = self._fields, {}
-            self._describe()
-            file.fields, self._fields = self._fields, given
-        self._fields.update(file.fields)  # PERF: -5 us against setting each header (benchmarks, static-304)
-
-    def _has_usual_headers(self) -> bool:
-        """Return whether the headers of a cached file are the same for this request as for earlier ones."""
-        is_lean = self._full_headers is None and self._added is None and "Vary" not in self._fields
-        return is_lean and not self.request.query and _has_standard_headers(type(self))  # type: ignore[arg-type]  # hashable
-
-    def _describe(self) -> None:
         self.set_header("Accept-Ranges", "bytes")
         self.set_etag_header()
         if self.modified is not None:
@@ -180,18 +165,15 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         assert self.absolute_path is not None
         return _content_type(self.absolute_path)
 
-    def get_modified_time(self) -> dt.datetime | None:
-        return super().get_modified_time() if self._file is None else self._file.modified
-
     def get_content_size(self) -> int:
         return super().get_content_size() if self._file is None else self._file.size
 
     def should_return_304(self) -> bool:
-        fields = self.header_fields() if self._full_headers is not None else self._fields
-        tags = self._request_header(b"if-none-match")
+        fields = self._fields if self._full_headers is None else self.header_fields()
+        tags = self.request.first_header(b"if-none-match")
         if tags is not None:
             return tags == fields.get("Etag") or super().should_return_304()
-        since = self._request_header(b"if-modified-since")
+        since = self.request.first_header(b"if-modified-since")
         return since is not None and (since == fields.get("Last-Modified") or super().should_return_304())
 
     def compute_etag(self) -> str | None:
@@ -203,44 +185,36 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
 
     # Finding the file
 
-    @property
-    def _cache(self) -> FileCache:
-        cache: FileCache = self.application.static_files
-        return cache
-
-    @property
     def _key(self) -> Hashable:
-        links = self.allowed_symlink_directory
-        allowed = tuple(links) if isinstance(links, list) else links
-        # A folder's name with and without the slash: one of them is redirected.
-        return type(self), self.root, self.path, self.default_filename, allowed, self.request.path[-1:] == "/"
+        links, page = self.allowed_symlink_directory, self.default_filename
+        allowed = repr(links) if links else None
+        # A folder's name with and without the slash: one of them is redirected to the other.
+        has_slash = page is not None and self.request.path[-1:] == "/"
+        return type(self), self.root, self.path, page, allowed, has_slash
 
     def _use_cached(self, cache: FileCache) -> bool:
         """Use the cached file, if there is one and it is unchanged."""
-        known = cache.get(self._key)
+        known = cache.get(self._key())
         if known is None:
             return False
-        codings = self._codings()
-        if known.has_changed(codings):
-            return False
         self.absolute_path = known.path
-        self._use(known.best(codings))
-        return True
+        self._file = known.current(self._codings())
+        return self._file is not None
 
-    def _use(self, file: StaticFile) -> None:
-        self._file = file
-        self._stat_result = file.stat
+    def _stat(self) -> os.stat_result:
+        return super()._stat() if self._file is None else self._file.stat
 
     def _codings(self) -> list[str]:
         """Return the codings that the client prefers to identity, best first."""
-        field = self._request_header(b"accept-encoding")
+        field = self.request.first_header(b"accept-encoding")
         if not field:
             return []
         return _codings_of(field) if len(field) <= _USUAL_FIELD else _codings_of.__wrapped__(field)
 
     def _look_up(self) -> Span | None:
         """Find and read the file, and decide on the response; blocks."""
-        if self._cache.in_threads and self._use_cached(self._cache):
+        cache = self.application.static_files
+        if cache.in_threads and self._use_cached(cache):
             return self._decide()
         self._is_looking_up = True
         try:
@@ -253,7 +227,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         if _is_ours(type(self)):  # type: ignore[arg-type]  # classes are hashable
             page = self.default_filename
             is_page = page is not None and Path(absolute_path).is_dir()
-            self._use(self._read(self.absolute_path, f"{absolute_path}{os.sep}{page}" if is_page else absolute_path))
+            self._file = self._read(self.absolute_path, f"{absolute_path}{os.sep}{page}" if is_page else absolute_path)
         return self._decide()
 
     def _read(self, path: str, name: str) -> StaticFile:
@@ -272,7 +246,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         return file.best(self._codings())
 
     def _read_one(self, path: str, coding: str = "") -> StaticFile:
-        file = StaticFile.read(path, self._cache.max_content, coding)
+        file = StaticFile.read(path, self.application.static_files.max_content, coding)
         if file.content is None:
             version = self._version_of(path)
             file.version = version if file.is_current() else None
@@ -284,7 +258,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         """Cache the file that a thread has found, unless its path is not normalized: such paths are unlimited."""
         file = self._found
         if file is not None and file.is_settled and self.path.rstrip(os.sep) in {"", os.path.normpath(self.path)}:
-            self._cache.keep(self._key, file)
+            self.application.static_files.keep(self._key(), file)
 
     @classmethod
     def _version_of(cls, absolute_path: str) -> str | None:
@@ -314,8 +288,18 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
 
     def _decide(self) -> Span | None:
         """Set status and headers; return the range of bytes to send, None for no body."""
-        self.modified = self.get_modified_time()
-        self.set_headers()
+        file = self._file
+        if file is None:
+            self.modified = self.get_modified_time()
+            self.set_headers()
+        else:
+            self.modified = file.modified
+            is_lean = self._full_headers is None and self._added is None and "Vary" not in self._fields
+            if is_lean and not self.request.query and _has_standard_headers(type(self)):  # type: ignore[arg-type]  # hashable
+                # PERF: -5 us against setting each header (benchmarks, static-304)
+                self._fields.update(file.fields or self._build_fields(file))
+            else:
+                self.set_headers()
         if self.should_return_304():
             self.set_status(304)
             return None
@@ -326,9 +310,16 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             self.set_header("Content-Type", "text/plain")
         return span
 
+    def _build_fields(self, file: StaticFile) -> dict[str, str]:
+        """Return the headers about *file*, which are the same for each request, and keep them with it."""
+        given, self._fields = self._fields, {}
+        self.set_headers()
+        file.fields, self._fields = self._fields, given
+        return file.fields
+
     def _wanted_span(self, size: int) -> Span | None:
         """Return start and end of the requested part; None if it is beyond the file. SPEC: RFC 9110 14.1.2"""
-        if not self._request_header(b"range"):
+        if not self.request.first_header(b"range"):
             return 0, size
         fields, asked = self.header_fields(), self.request.headers
         validators = fields.get("Etag"), fields.get("Last-Modified")
@@ -340,15 +331,6 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             self.set_header("Vary", f"{known}, Accept-Encoding" if known else "Accept-Encoding")
         if coding:
             self.set_header("Content-Encoding", coding)
-
-    def _request_header(self, name: bytes) -> str | None:
-        """Return one request header without building the header dict."""
-        request = self.request
-        if request.has_header_dict:  # a hook may have changed them
-            found: str | None = request.headers.get(name.decode())
-            return found
-        raw = request.raw_header(name)
-        return None if raw is None else raw.decode("latin-1")
 
     # Sending
 
@@ -364,7 +346,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             self.write(file.content if end - start == file.size else file.content[start:end])
         elif (opened := await anyio.to_thread.run_sync(self._open, span)) is not None:
             assert self._source is not None
-            await send_span(self, self._source, *opened, by_system=not self._cache.in_threads)
+            await send_span(self, self._source, *opened, by_system=not self.application.static_files.in_threads)
 
     def _open(self, span: Span) -> Span | None:
         """Open the file; if it has changed since, set status and headers again from the open file. Blocks."""
@@ -374,7 +356,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             return span
         changed = StaticFile(self._file.path, source.stat, self._file.coding)  # its hash is unknown
         changed.varies = self._file.varies
-        self._use(changed)
+        self._file = changed
         for name in ("Etag", "Content-Range"):
             self.clear_header(name)
         self.set_status(200)
@@ -425,7 +407,7 @@ def _has_standard_headers(cls: type[StaticFileHandler]) -> bool:
     """Return whether *cls* does not override the headers about a file."""
     return _is_ours(cls) and all(  # type: ignore[arg-type]  # classes are hashable
         _function(cls, name) is _function(StaticFileHandler, name)
-        for name in ("set_extra_headers", "get_cache_time", "set_header", "set_etag_header", "_describe")
+        for name in ("set_extra_headers", "get_cache_time", "set_header", "set_etag_header")
     )
 
 

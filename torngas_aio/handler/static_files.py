@@ -86,11 +86,12 @@ class StaticFile:
         modified: When the content was last changed, in whole seconds.
         fields: The response headers about the file; None until they were built.
         is_settled: Whether any later change is certain to change the mark.
+        was_used: Whether the cache has returned it since its last turn to be evicted.
     """
 
     __slots__ = (
         *("coding", "content", "fields", "is_settled", "mark", "modified", "name", "packed"),
-        *("path", "size", "stat", "varies", "version"),
+        *("path", "size", "stat", "varies", "version", "was_used"),
     )
 
     def __init__(self, path: str, stat: os.stat_result, coding: str = "") -> None:
@@ -106,6 +107,7 @@ class StaticFile:
         self.packed: dict[str, StaticFile | None] = {}
         self.varies = False
         self.is_settled = True
+        self.was_used = False
 
     @classmethod
     def read(cls, path: str, max_content: int, coding: str = "") -> "StaticFile":
@@ -142,17 +144,19 @@ class StaticFile:
         except (OSError, ValueError):
             return False
 
-    def has_changed(self, codings: list[str]) -> bool:
-        """Return whether the file, or its variant in one of *codings*, has changed since it was read."""
+    def current(self, codings: list[str]) -> "StaticFile | None":
+        """Return `best`; None if the file, or its variant in one of *codings*, has changed since it was read."""
         if not (self.is_settled and self.is_current()):
-            return True
+            return None
+        if not codings:
+            return self
         for coding in codings:
             if coding not in self.packed:
                 if _access(self.path + CODINGS[coding], os.F_OK):
-                    return True
+                    return None
             elif (packed := self.packed[coding]) is not None and not (packed.is_settled and packed.is_current()):
-                return True
-        return False
+                return None
+        return self.best(codings)
 
     def best(self, codings: list[str]) -> "StaticFile":
         """Return the first available of *codings*, else the file itself; variants older than the file are ignored."""
@@ -191,24 +195,30 @@ class FileCache:
         """Return the file cached under *key*, or None."""
         file = self._files.get(key)
         if file is not None:
-            try:
-                self._files.move_to_end(key)
-            except KeyError:  # RACE: evicted by the loop while a thread reads
-                return file
+            file.was_used = True
         return file
 
     def keep(self, key: Hashable, file: StaticFile) -> None:
-        """Cache *file* under *key*, evicting the least recently used ones. Called by the loop only."""
+        """Cache *file* under *key*, evicting those that were not used for longest. Called by the loop only."""
         self._drop(key)
         self._files[key] = file
         self.used_bytes += _cost(file)
         while self.used_bytes > self.max_bytes:
-            self._drop(next(iter(self._files)))
+            self._evict()
 
     def clear(self) -> None:
         """Remove every file."""
         self._files.clear()
         self.used_bytes = 0
+
+    def _evict(self) -> None:
+        """Remove the oldest file, or make it the newest if it was used since this was last its turn."""
+        key, file = next(iter(self._files.items()))
+        if file.was_used:
+            file.was_used = False
+            self._files.move_to_end(key)
+        else:
+            self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
         file = self._files.pop(key, None)

@@ -200,6 +200,16 @@ class Request(HTTPServerRequest):
             self._first = dict(reversed(raw))
         return self._first.get(name)
 
+    def first_header(self, name: bytes) -> str | None:
+        """Return the first value of the header *name* (lower case), without building the header dict.
+
+        Once that was built, which a hook may have changed since, all values of it are returned, as by `headers.get`.
+        """
+        if self._headers is not None:
+            return self._headers.get(name.decode())
+        value = self.raw_header(name)
+        return None if value is None else value.decode("latin-1")
+
     def may_have_argument(self, name: str) -> bool:
         """Return False if no argument *name*, of letters only, can exist; True if `arguments` may hold it."""
         query = self.query
@@ -228,11 +238,6 @@ class Request(HTTPServerRequest):
         if lowered is None:
             lowered = self._lower_head = raw.lower()
         return lowered
-
-    @property
-    def has_header_dict(self) -> bool:
-        """Whether `headers` has been built or set, and may have been changed since."""
-        return self._headers is not None
 
     @property
     def has_cookie_objects(self) -> bool:
