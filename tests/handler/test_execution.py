@@ -138,9 +138,12 @@ async def test_what_comes_before_the_method_is_left_out_only_where_it_is_nothing
     first = await answer(request_, middlewares)
     start, left_out = execution._start, []
 
-    def prepare_always(*args: Any) -> bool:
-        left_out.append(not start(*args))
-        return True
+    def prepare_always(handler: Any, *args: Any) -> Any:
+        before_method = start(handler, *args)
+        left_out.append(before_method is None)
+        if before_method is not None:
+            before_method.close()
+        return execution._prepare(handler)
 
     monkeypatch.setattr(execution, "_start", prepare_always)
     assert await answer(request_, middlewares) == first

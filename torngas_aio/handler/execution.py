@@ -59,8 +59,9 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         try:
             if error is not None:
                 raise error
-            if _start(handler, args, kwargs):
-                await _prepare(handler)
+            before_method = _start(handler, args, kwargs)
+            if before_method is not None:
+                await before_method
             if not handler._response_state.is_finished:  # otherwise a hook, or `prepare`, has responded
                 waits_for = _begin_method(handler)
                 if waits_for is not None:
@@ -100,8 +101,10 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         raise handler._interrupt
 
 
-def _start(handler: BaseHandler, args: Sequence[bytes], kwargs: Mapping[str, bytes]) -> bool:
-    """Set the time limit and the route's arguments; return whether anything runs before the method.
+def _start(
+    handler: BaseHandler, args: Sequence[bytes], kwargs: Mapping[str, bytes]
+) -> Coroutine[object, None, object] | None:
+    """Set the time limit and the route's arguments; return a coroutine of what precedes the method, None for nothing.
 
     Raises:
         HTTPError: The handler lacks the method, or the arguments cannot be decoded.
@@ -121,12 +124,15 @@ def _start(handler: BaseHandler, args: Sequence[bytes], kwargs: Mapping[str, byt
         handler._take_arguments(args, kwargs)
     else:
         handler.path_args, handler.path_kwargs = [], {}
-    return (
-        handler._run.stages.awaits_before_method
-        or handler._has_prepare_step
+    stages = handler._run.stages
+    if (
+        handler._has_prepare_step
         or request.method not in _SAFE_METHODS
         or connection.body is not NO_BODY
-    )
+        or stages.before_body
+    ):
+        return _prepare(handler)
+    return handler._run.request(handler, stages.request) if stages.request else None  # PERF: one coroutine less
 
 
 async def _prepare(handler: BaseHandler) -> None:
@@ -152,8 +158,7 @@ async def _prepare(handler: BaseHandler) -> None:
     if is_unsafe and reads_body and handler.application.settings.get("xsrf_cookies"):
         handler.check_xsrf_cookie()  # the token may be a field of the body
     if stages.request and not has_ended:
-        _, silent_hook = await handler._run.request(handler, stages.request)
-        _warn_finished(silent_hook)
+        await handler._run.request(handler, stages.request)
     if handler._has_prepare_step and not handler._response_state.is_finished:
         if handler._overrides_prepare:
             await _await_if_needed(handler.prepare())
@@ -172,11 +177,9 @@ async def _run_before_body(handler: BaseHandler, hooks: tuple[HookCall, ...]) ->
     request = handler.request
     request.is_body_ahead = True
     try:
-        has_ended, silent_hook = await handler._run.request(handler, hooks)
+        return await handler._run.request(handler, hooks)
     finally:
         request.is_body_ahead = False
-    _warn_finished(silent_hook)
-    return has_ended
 
 
 def _begin_method(handler: BaseHandler) -> Awaitable[object] | None:
@@ -261,12 +264,6 @@ async def _wait_until_finished(handler: BaseHandler) -> None:
     handler._task = None
     handler._finish_waiter = asyncio.get_running_loop().create_future()
     await handler._finish_waiter
-
-
-def _warn_finished(hook: object) -> None:
-    if hook is not None:
-        name = getattr(hook, "__qualname__", hook)
-        logger.warning("%s finished the response: let it return a true value to say so.", name)
 
 
 async def _await_if_needed(result: Awaitable[object] | None) -> object:

@@ -11,6 +11,7 @@ Both send the same bytes for the same response. Afterwards endcall hooks, `on_fi
 
 import functools
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from tornado import httputil
@@ -140,13 +141,17 @@ def log_response(handler: ResponseHandler) -> None:
         logger.exception("log_request() failed.")
 
 
-async def run_afterwards(handler: ResponseHandler) -> None:
+def run_afterwards(handler: ResponseHandler) -> Coroutine[object, None, object]:
     """Run the endcall hooks, `on_finish` and `complete_finish`, once, after the response was sent or abandoned."""
     handler._response_state = handler._response_state.after["end"]
+    if handler._has_finish_hooks:
+        return _run_finish_hooks(handler)
+    return handler._run.endcall(handler)  # PERF: one coroutine less (benchmarks, middlewares)
+
+
+async def _run_finish_hooks(handler: ResponseHandler) -> None:
     if handler._run.stages.endcall:
         await handler._run.endcall(handler)
-    if not handler._has_finish_hooks:
-        return
     try:
         handler.on_finish()
         result = handler.complete_finish()

@@ -254,9 +254,8 @@ class _ObservedRun(PipelineRun):
         handler._attach(handler.request.observation)
         return handler
 
-    async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
-        ended: tuple[bool, HookCall | None] = await _hooks(handler, "request", super().request(handler, hooks))
-        return ended
+    async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> bool:
+        return bool(await _hooks(handler, "request", super().request(handler, hooks)))
 
     async def render(self, handler: Any, template_name: str, kwargs: dict[str, Any]) -> None:
         await _hooks(handler, "render", super().render(handler, template_name, kwargs))

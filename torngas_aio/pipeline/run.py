@@ -13,7 +13,8 @@ from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
 
 __all__ = ["IDLE", "NOTHING", "PipelineRun", "RouteStages"]
 
-_outages = OutageLog(logging.getLogger("torngas_aio.pipeline"))
+logger = logging.getLogger("torngas_aio.pipeline")
+_outages = OutageLog(logger)
 
 _Route = TypeVar("_Route")
 _Handler = TypeVar("_Handler")
@@ -44,7 +45,6 @@ class RouteStages:
 
     __slots__ = (
         "awaits_after_method",
-        "awaits_before_method",
         "before_body",
         "endcall",
         "exception",
@@ -68,7 +68,6 @@ class RouteStages:
         self.endcall = calls["endcall"]
         self.exception = calls["exception"]
         self.has_any = any(self.hooks.values())
-        self.awaits_before_method = bool(calls["request"])
         self.awaits_after_method = bool(self.response or self.endcall)
 
 
@@ -113,20 +112,17 @@ class PipelineRun:
             if await hook(request, clear) or self.is_cleared:
                 return
 
-    async def request(self, handler: HookedHandler, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
-        """Run *hooks*, one part of the request stage.
-
-        Returns:
-            Whether the stage has ended, and the hook that finished the response but returned a false value, if any.
-        """
+    async def request(self, handler: HookedHandler, hooks: tuple[HookCall, ...]) -> bool:
+        """Run *hooks*, one part of the request stage, and return whether the stage has ended."""
         clear = self.clear
         for hook in hooks:
             is_last = await hook(handler, clear)
-            if handler._response_state.is_finished:
-                return True, None if is_last else hook
+            if handler._response_state.is_finished and not is_last:
+                logger.warning("%s finished the response: let it return a true value to say so.", _name_of(hook))
+                return True
             if is_last or self.is_cleared:
-                return True, None
-        return False, None
+                return True
+        return False
 
     async def render(self, handler: HookedHandler, template_name: str, kwargs: dict[str, object]) -> None:
         """Run the render hooks; `kwargs` are the template's values, passed to each hook as keywords."""
@@ -165,16 +161,21 @@ class PipelineRun:
         clear = self.clear
         for hook in hooks:
             try:
-                if await hook(handler, clear, *error):
+                # PERF: a call without * takes half the time (benchmarks, middlewares)
+                if await (hook(handler, clear, *error) if error else hook(handler, clear)):
                     return True
             except BaseException as exc:  # a boundary: the remaining hooks must still run
                 if is_imposed(exc):
                     raise
-                _outages.report_error(exc, "The hook %s failed.", getattr(hook, "__qualname__", hook))
+                _outages.report_error(exc, "The hook %s failed.", _name_of(hook))
                 handler._note_interrupt(exc)
             if self.is_cleared:
                 return True
         return False
+
+
+def _name_of(hook: HookCall) -> object:
+    return getattr(hook, "__qualname__", hook)
 
 
 IDLE = PipelineRun()
