@@ -87,6 +87,32 @@ async def test_whatever_finishes_unawaited_is_completed_once(
     assert TOLD.count("response") == TOLD.count("endcall") == 1
 
 
+async def changes_meanwhile(handler: Any) -> None:
+    handler.finish("body")
+    for _ in range(3):  # the response hook has begun, and waits
+        await asyncio.sleep(0)
+    handler.set_header("X-Late", "set")
+
+
+async def a_task_changes_meanwhile(handler: Any) -> None:
+    async def change() -> None:
+        handler.set_header("X-Late", "set")
+
+    task = asyncio.create_task(change())
+    await handler.finish("body")
+    await task
+
+
+@pytest.mark.parametrize("deed", [changes_meanwhile, a_task_changes_meanwhile])
+async def test_while_a_response_hook_waits_only_hooks_change_the_response(
+    open_client: OpenClient, deed: Callable[[Any], Any]
+) -> None:
+    client = await open_client(does(deed), (Slow,))
+    response = await client.get("/")
+    assert (response.text, response.headers["x-hook"]) == ("body", "ran")
+    assert "x-late" not in response.headers
+
+
 async def test_unawaited_flushes_keep_their_order(open_client: OpenClient) -> None:
     async def deed(handler: WebHandler) -> None:
         handler.write("a")

@@ -23,6 +23,7 @@ from torngas_aio.handler.lifecycle import ANY_TASK, FLUSHING, RETURNED, SENT, WA
 from torngas_aio.handler.recovery import answer_error, answer_unsent
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import refuse_body, run_afterwards
+from torngas_aio.http.response import BODILESS
 
 __all__ = [
     "COMPLETED",
@@ -135,11 +136,15 @@ def complete_once(handler: ResponseHandler, *, drains: bool) -> Coroutine[object
     return _join_completion(handler, drains=drains)
 
 
-async def run_response_stage(handler: ResponseHandler) -> None:
+def run_response_stage(handler: ResponseHandler) -> Coroutine[object, None, None]:
     """Run the steps before the first byte; an error becomes the response, on which the remaining steps run."""
-    outer = handler._hooks_owner
-    # While a method still runs, only the hooks may change the response. Some servers run requests without a task.
-    handler._hooks_owner = ANY_TASK if handler._method_phase is RETURNED else handler._current_task() or ANY_TASK
+    stage = _response_stage(handler, handler._hooks_owner)
+    # While a method still runs, only the hooks may change the response.
+    handler._hooks_owner = ANY_TASK if handler._method_phase is RETURNED else stage
+    return stage
+
+
+async def _response_stage(handler: ResponseHandler, outer: Any) -> None:
     request = handler.request
     run = handler._run
     try:
@@ -150,7 +155,8 @@ async def run_response_stage(handler: ResponseHandler) -> None:
             await deferred()
             handler._makes_error_page = False
         if run.stages.response:
-            refuse_body(handler)
+            if handler._status_code in BODILESS:
+                refuse_body(handler)
             await run.response(handler, handler._write_buffer)
         if request.unawaited is not None:  # created by a template or a response hook
             _raise_unawaited(handler)
@@ -205,8 +211,7 @@ def _completion_ended(handler: ResponseHandler, completion: asyncio.Task[None]) 
 
 
 async def _join_completion(handler: ResponseHandler, *, drains: bool) -> None:
-    current = handler._current_task()
-    if handler._completion is None or handler._completion is current or handler._hooks_owner is current:
+    if handler._completion is None or handler._completion is asyncio.current_task() or handler._is_in_hook():
         drains = drains and handler._response_state.has_head  # else called by a hook: its caller completes
     else:
         await asyncio.shield(handler._completion)

@@ -63,7 +63,7 @@ class ResponseHandler(RequestHandler):
     _response_state: ResponseState
     _method_phase: MethodPhase
     _run: PipelineRun
-    _hooks_owner: object  # the task that runs response hooks, or ANY_TASK; None while none run
+    _hooks_owner: Any  # the coroutine that runs response hooks, or ANY_TASK; None while none run
     _completion: asyncio.Task[None] | None
     _timer: asyncio.TimerHandle | None
     _interrupt: KeyboardInterrupt | None  # raised again at the end
@@ -310,7 +310,12 @@ class ResponseHandler(RequestHandler):
     def _may_change(self) -> bool:
         """Return whether this code is a response hook, or a thread that renders: they may change a settled response."""
         owner = self._hooks_owner
-        return owner is not None and (owner is ANY_TASK or self._current_task() is owner or _is_in_thread())
+        return owner is not None and (owner is ANY_TASK or self._is_in_hook() or _is_in_thread())
+
+    def _is_in_hook(self) -> bool:
+        """Return whether the caller is called by the response hooks: while they wait, their coroutine does not run."""
+        owner = self._hooks_owner
+        return owner is not None and owner is not ANY_TASK and owner.cr_running
 
     def _while_changing(self, change: Callable[[], None]) -> None:
         """Run *change* on a response that is already settled."""
@@ -324,16 +329,6 @@ class ResponseHandler(RequestHandler):
         """Keep a KeyboardInterrupt, to be raised again after the response."""
         if isinstance(exc, KeyboardInterrupt):
             self._interrupt = exc
-
-    def _current_task(self) -> asyncio.Task[object] | None:
-        """Return the running task, None in a thread.
-
-        PERF: before 3.12 asyncio makes a system call to find the loop, unless it is passed.
-        """
-        try:
-            return asyncio.current_task(getattr(self.request.connection, "loop", None))
-        except RuntimeError:
-            return None
 
 
 def _is_in_thread() -> bool:
