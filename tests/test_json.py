@@ -183,6 +183,12 @@ def test_integers_are_exact(number: int, form: str) -> None:
     assert _json.dumps({number: number}) == b'{"%b":%b}' % (str(number).encode(), str(number).encode())
 
 
+@pytest.mark.parametrize("shift", range(12))
+def test_an_integer_beyond_64_bits_is_exact_wherever_it_stands(shift: int) -> None:
+    number = 10**20 - 1
+    assert _json.loads(b"%b[%d]" % (b" " * shift, number)) == [number]
+
+
 @pytest.mark.parametrize("digits", [4301, 5000, 900_000])
 @pytest.mark.parametrize("form", ["%s", "-%s", "[%s]", '{"a":%s}'])
 def test_integers_that_take_too_long_are_refused(form: str, digits: int) -> None:

@@ -125,6 +125,8 @@ def check_limits(body: bytes, max_bytes: int, max_depth: int) -> None:
     """
     check_size(len(body), max_bytes)
     brackets = _brackets_of(body, max_depth)
+    if not brackets:
+        return
     if len(brackets) > max_bytes // _BYTES_A_BRACKET:
         raise InvalidJson("The JSON holds more arrays and objects than are allowed.", 413)
     if _is_deeper(brackets, max_depth):
@@ -330,6 +332,9 @@ _ONLY_DIGITS = bytes(48 if 48 <= code <= 57 else 32 for code in range(256))
 def _has_digits(text: bytes | str, count: int) -> bool:
     """Return whether there are more than *count* consecutive digits, including strings and fractions."""
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+    # PERF: every sixth byte is looked at first: so many digits cover `count // 6` of those (benchmarks, json-post)
+    if raw[::6].translate(_ONLY_DIGITS).find(b"0" * (count // 6)) < 0:
+        return False
     return raw.translate(_ONLY_DIGITS).find(b"0" * (count + 1)) >= 0
 
 
