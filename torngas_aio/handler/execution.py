@@ -96,7 +96,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         if request.scope is not None:
             request.scope.has_failed = handler._error is not None
             await request.scope.aclose()
-        del request.handler  # breaks a reference cycle
+        request.handler = None  # breaks a reference cycle
     if handler._interrupt is not None:
         raise handler._interrupt
 

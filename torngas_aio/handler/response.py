@@ -78,7 +78,7 @@ class ResponseHandler(RequestHandler):
     _is_drained = False  # the transport's buffer was below its high-water mark after the last byte
     _has_own_etag = False  # `compute_etag` is overridden
     _has_finish_hooks = False  # `on_finish` or `complete_finish` is overridden
-    _status_code = 200  # read by `set_default_headers`, before `clear` sets it
+    _status_code: int
     _next_time_check = 0.0  # time of the next check by the server's sweep, by the loop's clock; 0: at the next sweep
     _counted_from = 0.0  # when the body had arrived, or the first sweep; 0: not yet
 
@@ -115,6 +115,7 @@ class ResponseHandler(RequestHandler):
         self._full_headers = None
         self._added = None
         self._fields = {"Content-Type": _HTML}
+        self._status_code = 200  # `set_default_headers` may read it, but not change it
         if type(self).set_default_headers is not _SET_DEFAULT_HEADERS:
             self.set_default_headers()
         self._write_buffer: list[bytes] = []

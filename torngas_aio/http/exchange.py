@@ -86,7 +86,6 @@ class HTTPExchange(HTTPConnection):
     """
 
     # Class attributes are the initial values: most exchanges never change them.
-    _callback: Callable[[], Any] | None = None
     _is_chunking = False
     _body_bytes_left: int | None = None  # of a response in parts; None: of unknown length
     _gathered: bytearray | None = None  # parts sent when this turn of the loop ends; None: nothing sent in this turn
@@ -102,6 +101,7 @@ class HTTPExchange(HTTPConnection):
         self.body = body
         self.context = context
         self._stage = _OPEN
+        self._callback: Callable[[], Any] | None = None
         self.status = 0
         self._is_http11 = self.keeps_alive = True
         if type(head) is not PlainHead:

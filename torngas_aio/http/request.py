@@ -71,8 +71,8 @@ class Request(HTTPServerRequest):
     connection: Exchange  # type: ignore[assignment]  # an HTTPConnection in Tornado
 
     scope: RequestScope | None
-    handler: Any = None  # ours, until the request has ended; the sweep checks its time limit
-    route: Any = None  # the matched route
+    handler: Any  # ours, until the request has ended; the sweep checks its time limit
+    route: Any  # the matched route
     run: Any  # its pass through the pipeline, if observers sampled it
     observation: Any = None  # the data of its observers
     seen_handler: Any = None  # the handler that responded, if metrics count sessions
@@ -109,7 +109,8 @@ class Request(HTTPServerRequest):
         self.connection = connection
         self.server_connection = server_connection
         self._raw_headers = headers
-        self.scope = self.unawaited = self.run = self.route = None  # PERF: 3.11 reads instance attributes faster
+        # PERF: instance attributes are read faster on 3.11, and on 3.13 written faster than those that hide a class's
+        self.scope = self.unawaited = self.run = self.route = self.handler = None
         self._start_time = _now()
 
     @property
