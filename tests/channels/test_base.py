@@ -210,6 +210,8 @@ async def test_what_cannot_be_sent_is_refused() -> None:
         here.subscribe()
     with pytest.raises(ArgumentError, match="'drop' or 'close'"):
         here.subscribe("x", when_full="closed")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"after=5\): give the id of a message"):
+        here.subscribe("x", after=5)  # type: ignore[arg-type]
 
 
 async def test_a_cancelled_wait_loses_nothing() -> None:

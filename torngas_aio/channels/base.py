@@ -265,6 +265,8 @@ class BaseChannels(ABC):
             raise ArgumentError("subscribe() needs a channel name or a pattern.")
         if patterns and not self.takes_patterns:
             raise ArgumentError(f"Channels {self.alias!r} take no patterns: not with HISTORY, nor on a Redis cluster.")
+        if not isinstance(after, str | None):
+            raise ArgumentError(f"subscribe(after={after!r}): give the id of a message, a text.")
         if after is not None and not self.history_size:
             raise ArgumentError(f"subscribe(after=...) needs CHANNELS[{self.alias!r}]['OPTIONS']['HISTORY'].")
         if when_full not in {"drop", "close"}:
