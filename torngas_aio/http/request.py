@@ -83,7 +83,6 @@ class Request(HTTPServerRequest):
     """The body, for a handler class with `spool_body`."""
 
     _finish_time = None
-    _is_body_parsed = False
     _plain_cookies: dict[str, str] | None = None
     _jar: SimpleCookie | None = None
     # Values that were built on access, or set
@@ -139,14 +138,11 @@ class Request(HTTPServerRequest):
         self.spool = spool
         boundary = boundary_of(self.body_fields)
         if boundary is not None and spool.size:
-            arguments, files = await spool.parse_form(boundary)
-            self._body_arguments, self._files = arguments, files
-            self._is_body_parsed = True
+            self._body_arguments, self._files = await spool.parse_form(boundary)
 
     def _forget_arguments(self) -> None:
         """Drop arguments that were built before the body arrived; they are rebuilt with those of the body."""
         self._arguments = self._body_arguments = self._files = None
-        self._is_body_parsed = False
 
     @property
     def has_body(self) -> bool:
@@ -289,14 +285,12 @@ class Request(HTTPServerRequest):
         self._raw_headers = headers
 
     def _parse_body(self) -> None:
-        """Parse body arguments and files, once.
+        """Parse body arguments and files.
 
         Raises:
             HTTPInputError: The body does not match its Content-Type.
             BodyError: 413: an urlencoded form that is too large to parse; 415: the body has a Content-Encoding.
         """
-        if self._is_body_parsed:
-            return
         if self._is_body_ahead:
             raise RuntimeError(_BODY_NOT_READ)
         if self.spool is not None and self.spool.size <= IN_MEMORY:
@@ -304,7 +298,6 @@ class Request(HTTPServerRequest):
         elif self.spool is not None:  # a multipart form has been parsed already
             refuse_urlencoded(self.body_fields, IN_MEMORY)
         self._body_arguments, self._files = parse_form(self.body_fields, self._body) if self._body else ({}, {})
-        self._is_body_parsed = True
         if self._arguments is not None:
             _merge(self._arguments, self._body_arguments)
 
