@@ -16,7 +16,6 @@ from typing import Protocol
 
 from torngas_aio.http.base import BodyError
 from torngas_aio.http.codings import TURN_BYTES, ChunkDecoder, ChunkError, InflateError, Inflater
-from torngas_aio.http.limits import NEVER
 from torngas_aio.http.request_parser import CHUNKED
 
 __all__ = ["HIGH_WATER", "NO_BODY", "EmptyBody", "IncomingBody", "Source"]
@@ -67,7 +66,8 @@ class IncomingBody:
 
     Attributes:
         received: Bytes that have arrived, without chunked framing.
-        deadline: The loop time at which it must be complete; `NEVER` by default.
+        deadline: The loop time at which it must be complete; set by the connection, as `window_deadline` and
+            `window_received` are, once it waits for more of the body.
         limit: The largest size, decompressed, that `read_all` and `read_chunk` accept.
         is_received: Every byte has arrived, and the body has not failed.
     """
@@ -98,6 +98,10 @@ class IncomingBody:
         "window_received",
     )
 
+    deadline: float
+    window_deadline: float
+    window_received: int
+
     def __init__(self, source: Source, length: int, limit: int, chunk_size: int) -> None:
         self._source = source
         self._pieces: deque[bytes] = deque()
@@ -119,9 +123,6 @@ class IncomingBody:
         self.limit = limit
         self.received = 0
         self.is_received = False
-        self.deadline = NEVER
-        self.window_deadline = NEVER
-        self.window_received = 0
 
     def unpack(self) -> None:
         """Decompress the body with gzip while it is read."""

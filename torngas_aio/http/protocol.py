@@ -224,8 +224,7 @@ class HTTPProtocol(ExchangeConnection):
         return body
 
     def _set_body_deadlines(self, body: IncomingBody) -> None:
-        if self.server_state.limits.body_timeout:
-            body.deadline = self._in(self.server_state.limits.body_timeout)
+        body.deadline = self._in(self.server_state.limits.body_timeout)
         self._restart_window(body)
 
     def _feed(self, data: bytes) -> None:
