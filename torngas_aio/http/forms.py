@@ -111,8 +111,6 @@ def parse_urlencoded(encoded: bytes, max_fields: int) -> Arguments:
     Raises:
         ValueError: There are more than *max_fields* fields.
     """
-    if encoded.count(b"&") >= max_fields:
-        raise ValueError("Max number of fields exceeded")
     # PERF: unquoted once, before splitting: -18 us for 20 fields (benchmarks, form)
     quoted = encoded.translate(_TO_QUOTED_PRINTABLE)
     if _is_irregular(quoted) is None:
@@ -120,8 +118,11 @@ def parse_urlencoded(encoded: bytes, max_fields: int) -> Arguments:
         unquote_field = None
     else:
         text, unquote_field = encoded.replace(b"+", b" "), unquote_to_bytes
+    fields = text.split(b"&", max_fields)
+    if len(fields) > max_fields:
+        raise ValueError("Max number of fields exceeded")
     found: Arguments = {}
-    for field in text.split(b"&"):
+    for field in fields:
         if field:
             name, _, value = field.partition(b"=")
             if unquote_field is not None:
