@@ -43,6 +43,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("tests"))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     with settings.override(CACHES={"here": LOCAL}):
         yield exporter
     provider.shutdown()
@@ -308,8 +309,23 @@ async def test_a_job_goes_on_with_the_trace_of_what_enqueued_it(
         assert found[-1].parent is not None
 
 
+@pytest.mark.parametrize("sent", [SAMPLED, UNSAMPLED, None])
+async def test_without_a_provider_a_parent_is_handed_on_and_nothing_observed(
+    sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
+    application = Application([("/", Looks)])
+    with settings.override(TRACES={"ratio": 1.0}):
+        add_traces(application)
+    async with TestClient(application) as client:
+        found = (await client.get("/", headers={"traceparent": sent} if sent else {})).json()
+    assert found == {"is_observed": False, "headers": {"traceparent": sent} if sent else {}}
+
+
 async def test_what_the_provider_does_not_record_is_not_observed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "_tracer", TracerProvider(sampler=ALWAYS_OFF).get_tracer("tests"))
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("tests"))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     application = Application([("/", Looks)])
     with settings.override(TRACES={"enabled": True, "ratio": 1.0}):
         add_traces(application)

@@ -3,8 +3,9 @@
     traceparent, or the ratio ── sampled ──► a server span, with child spans: stages, SQL statements, cache calls
                               └─ not ──────► traceparent is propagated; no spans are created
 
-This module decides on sampling before it calls OpenTelemetry. The project chooses provider and exporter. A request runs
-in its own context, which its tasks, threads and background work copy: their spans are children of its span.
+This module decides on sampling before it calls OpenTelemetry. The project chooses provider and exporter; without a
+provider no request is sampled. A request runs in its own context, which its tasks, threads and background work copy:
+their spans are children of its span.
 """
 
 # pyright: reportPrivateUsage=false
@@ -76,6 +77,7 @@ class Tracing(Observer):
         self._ratio = ratio
         self._trusts_parent = trusts_parent
         self._opened = ExitStack()
+        self._parent: Context | None = None  # of the sampled request that starts
 
     async def open(self) -> None:
         """Start to listen to calls and to add trace ids to log lines."""
@@ -101,36 +103,34 @@ class Tracing(Observer):
             raw = request._raw_headers
             if left and type(raw) is bytes and raw.lower().find(_TRACEPARENT) < 0:
                 return observe_all(request, *more) if more or always else serve_plain(request)
-            if is_drawn := not left:
-                left = _draw_distance(self._ratio)
-            if self._samples(request, is_drawn):
+            if self._samples(request, is_drawn=not left):
                 more = *more, self
+            left = left or _draw_distance(self._ratio)
             return observe_all(request, *more)
 
         return serve
 
     def _samples(self, request: Request, is_drawn: bool) -> bool:
-        """Return whether to sample *request*; *is_drawn*: if it is for the ratio to decide."""
+        """Return whether to sample *request*; *is_drawn* decides if it has no parent to follow."""
         try:
-            if (parent := _parent_of(request)) is None:
-                return is_drawn
-            is_flagged = trace.get_current_span(parent).get_span_context().trace_flags.sampled
-            is_sampled = is_flagged if self._trusts_parent else is_drawn
-            if not is_sampled:
-                attach(_unsampled(parent))
+            parent, is_sampled = _parent_of(request), is_drawn
+            if parent is not None and self._trusts_parent:
+                is_sampled = trace.get_current_span(parent).get_span_context().trace_flags.sampled
+            if is_sampled and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+                self._parent = parent
+                return True
+            if parent is not None:
+                attach(parent if is_sampled else _unsampled(parent))
         except Exception:  # noqa: BLE001  a boundary: traces must not fail a request
             log_failure(self)
-            return False
-        return is_sampled
+        return False
 
     def request_started(self, observation: Observation) -> bool:
-        request = observation.request
-        parent = _parent_of(request)
-        started = int(observation.started_at * _NANOSECONDS)
-        span = _tracer.start_span(_known_method(request), parent, trace.SpanKind.SERVER, start_time=started)
+        method, started = _known_method(observation.request), int(observation.started_at * _NANOSECONDS)
+        span = _tracer.start_span(method, self._parent, trace.SpanKind.SERVER, start_time=started)
         observation.notes[self] = span
-        attach(trace.set_span_in_context(span, parent))
-        return span.is_recording()  # else no provider was set, or its own sampler drops the trace
+        attach(trace.set_span_in_context(span, self._parent))
+        return span.is_recording()  # else the provider's own sampler drops the trace
 
     def stage_ended(self, observation: Observation, stage: Stage) -> None:
         if stage.seconds >= MIN_SECONDS and stage.name != "hook":
