@@ -48,7 +48,7 @@ class Cases:
         self.parser.parse(f"GET /{text[:15000]} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
 
     def cookie_names(self, text: str) -> None:
-        headers.plain_cookies(f"{text}=1".encode())
+        headers.find_cookie(b"", text)
 
     def answer_names(self, text: str) -> None:
         response.check_head([(text, "x")])
@@ -81,9 +81,9 @@ def test_no_cache_grows_with_what_clients_send(name: str, length: int) -> None:
 def test_junk_does_not_lock_out() -> None:
     for number in range(5000):
         headers.headers_of([(f"x-{number}".encode(), b"1")])
-        headers.plain_cookies(f"c{number}=1".encode())
+        headers.find_cookie(b"", f"c{number}")
     headers.headers_of([(b"x-real-name", b"1")])
-    headers.plain_cookies(b"real_name=1")
+    headers.find_cookie(b"", "real_name")
     assert b"x-real-name" in headers._titles
     assert "real_name" in headers._known_names
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 import math
+from collections.abc import Mapping
 from http.cookies import Morsel, SimpleCookie
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +34,7 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
     httponly: bool,
     secure: bool,
     samesite: str | None,
-    **others: object,
+    others: Mapping[str, object],
 ) -> PlainCookie | Morsel[str]:
     """Return the cookie for the arguments of `set_cookie`; raises as that does."""
     until = None if expires is None and expires_days is None else _expiry(expires, expires_days)

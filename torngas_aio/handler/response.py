@@ -28,6 +28,7 @@ from torngas_aio.handler.cookies import is_latin, make_cookie
 from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.lifecycle import ANY_TASK, MethodPhase, ResponseState, require_changeable
 from torngas_aio.http.base import SERVER_NAME
+from torngas_aio.http.headers import find_cookie
 from torngas_aio.http.request import Request
 from torngas_aio.i18n import LazyText
 from torngas_aio.pipeline import PipelineRun
@@ -228,20 +229,22 @@ class ResponseHandler(RequestHandler):
             return
         cookie = make_cookie(
             name, value, domain, expires, path, expires_days,
-            max_age=max_age, httponly=httponly, secure=secure, samesite=samesite, **kwargs,
+            max_age=max_age, httponly=httponly, secure=secure, samesite=samesite, others=kwargs,
         )  # fmt: skip
         jar = self._new_cookie
         if jar is None:
             jar = self._new_cookie = SimpleCookie()
-        jar.pop(cookie.key, None)
+        else:
+            jar.pop(cookie.key, None)
         _put(jar, cookie.key, cookie)
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return the value of the request's cookie *name*, else *default*."""
         request = self.request
-        known = request.plain_cookies()
-        if known is not None:  # PERF: builds neither headers nor the standard library's cookies
-            return known.get(name, default)
+        plain = request.plain_cookies()
+        if plain is not None:  # PERF: builds neither headers nor the standard library's cookies
+            value = find_cookie(plain, name)
+            return default if value is None else value
         if not request.has_cookie_objects and name.encode("latin-1", "replace") not in request.cookie_header():
             return default
         return super().get_cookie(name, default)
@@ -304,9 +307,11 @@ class ResponseHandler(RequestHandler):
 
     def _all_fields(self) -> Iterable[tuple[str, str]]:
         """Return the fields to send, including added ones and cookies."""
-        cookies = self._new_cookie
-        sent = [("Set-Cookie", cookie.OutputString(None)) for cookie in cookies.values()] if cookies else []
-        return [*self._fields.items(), *(self._added or ()), *sent]
+        fields = [*self._fields.items(), *(self._added or ())]
+        cookies: dict[str, Any] = self._new_cookie or {}
+        for cookie in cookies.values():
+            fields.append(("Set-Cookie", cookie.OutputString(None)))  # noqa: PERF401
+        return fields
 
     def _may_change(self) -> bool:
         """Return whether this code is a response hook, or a thread that renders: they may change a settled response."""

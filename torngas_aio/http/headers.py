@@ -26,11 +26,12 @@ __all__ = [
     "HeaderView",
     "PlainCookie",
     "RawFields",
+    "are_plain_cookies",
+    "find_cookie",
     "headers_of",
     "pairs_of",
     "parse_cookies",
     "plain_cookie",
-    "plain_cookies",
 ]
 MAX_COOKIES = 300
 """Most cookies parsed of one request, the first ones; browsers keep at most 180 for a domain."""
@@ -39,7 +40,7 @@ _LEGAL = r"A-Za-z0-9!#$%&'*+\-.^_`|~:"
 _is_name = re.compile(rf"[{_LEGAL}]+").fullmatch
 _is_quotable = re.compile(rf"[{_LEGAL}()/<=>?@\[\]{{}}]*").fullmatch
 _is_attribute = re.compile(r"[\x21-\x3a\x3c-\x7e]*").fullmatch
-_is_plain_header = re.compile(rb"[\x20-\x5b\x5d-\x7e]*").fullmatch  # no control character, no escape
+_is_cookie_list = re.compile(rb"(?:[!-:>-~]++=[ -:<-\[\]-~]*+(?:; |$))*").fullmatch  # without control characters and \
 _escaped = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))").sub
 _is_reserved = Morsel().isReservedKey  # names that the standard library refuses
 
@@ -61,21 +62,26 @@ class PlainCookie:
         return self._text
 
 
-def plain_cookies(header: bytes) -> dict[str, str] | None:
-    """Return the cookies of a Cookie *header* as `HTTPServerRequest.cookies` holds them; None if any need decoding."""
-    if not _is_plain_header(header):
+def are_plain_cookies(header: bytes) -> bool:
+    """Return whether a Cookie *header* has the usual form, `a=1; b="2"`, in which nothing needs decoding."""
+    return _is_cookie_list(header) is not None and header.count(b";") < MAX_COOKIES
+
+
+def find_cookie(header: bytes, name: str) -> str | None:
+    """Return the cookie *name* of plain cookies as `HTTPServerRequest.cookies` holds it, None if it is absent.
+
+    PERF: most requests have more cookies than are read (benchmarks, varied-cookies).
+    """
+    if name not in _known_names and not _is_usable(name):
         return None
-    found: dict[str, str] = {}
-    for chunk in header.decode("ascii").split(";", MAX_COOKIES)[:MAX_COOKIES]:
-        name, separator, value = chunk.partition("=")
-        if not separator:
-            continue  # a value without a name cannot be looked up
-        name, value = name.strip(), value.strip()
-        if len(value) > 1 and value[0] == value[-1] == '"':
-            value = value[1:-1]
-        if name in _known_names or _is_usable(name):
-            found[name] = value
-    return found
+    text, key = b"; " + header, f"; {name}=".encode()
+    start = text.rfind(key)  # the last one counts
+    if start < 0:
+        return None
+    start += len(key)
+    end = text.find(b";", start)
+    value = text[start : end if end >= 0 else None].decode().strip(" ")
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def parse_cookies(header: str) -> dict[str, str]:

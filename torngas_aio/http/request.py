@@ -29,7 +29,7 @@ from torngas_aio.context import RequestScope
 from torngas_aio.exception import Unawaited
 from torngas_aio.http.base import Exchange
 from torngas_aio.http.forms import boundary_of, is_form, parse_form, parse_urlencoded, refuse_urlencoded
-from torngas_aio.http.headers import HeaderView, RawFields, headers_of, pairs_of, parse_cookies, plain_cookies
+from torngas_aio.http.headers import HeaderView, RawFields, are_plain_cookies, headers_of, pairs_of, parse_cookies
 from torngas_aio.http.spool import IN_MEMORY, Spool
 from torngas_aio.utils.numbers import parse_whole
 
@@ -83,7 +83,7 @@ class Request(HTTPServerRequest):
     """The body, for a handler class with `spool_body`."""
 
     _finish_time = None
-    _plain_cookies: dict[str, str] | None = None
+    _plain_cookies: bytes | None = None
     _jar: SimpleCookie | None = None
     # Values that were built on access, or set
     _headers: HTTPHeaders | None = None
@@ -241,11 +241,14 @@ class Request(HTTPServerRequest):
         """Whether `cookies` has been built and may have been changed since."""
         return self._jar is not None
 
-    def plain_cookies(self) -> dict[str, str] | None:
-        """Return the cookies by name, as text; None if `cookies` must be used instead. Parsed once."""
-        if self._plain_cookies is None and self._jar is None:
-            self._plain_cookies = plain_cookies(self.cookie_header())
-        return None if self._jar is not None else self._plain_cookies
+    def plain_cookies(self) -> bytes | None:
+        """Return all Cookie fields, to be read by `find_cookie`; None if `cookies` must be used instead."""
+        if self._jar is not None:
+            return None
+        if self._plain_cookies is None:
+            header = self.cookie_header()
+            self._plain_cookies = header if are_plain_cookies(header) else None
+        return self._plain_cookies
 
     def cookie_header(self) -> bytes:
         """Return all Cookie fields joined by "; "; b"" if there are none. SPEC: RFC 9113 8.2.3"""
