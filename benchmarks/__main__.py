@@ -2,7 +2,7 @@
 
     for each variant:  start every application, each pinned to one core
         for each round:  for each workload:  for each application:  check, load from the other core
-        once:            the latencies at half of the highest rate
+        --tails times:   the latencies at half of its highest rate, and at half of the best rival's, one rate for all
 
 Rounds are interleaved, so that what else the machine does meets all alike; figures are medians. Without arguments it
 measures everything, in less than 40 minutes; `--short` is for a change: a workload of each kind, in 5 minutes.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks import sockets
-from benchmarks.load import at_half_rate, idle_connection_bytes, loaded, upload, validators
+from benchmarks.load import idle_connection_bytes, loaded, paced, upload, validators
 from benchmarks.process import AppProcess, StartError, running, set_priority
 from benchmarks.report import Report
 from benchmarks.workloads import WORKLOADS, Scope, Workload
@@ -83,7 +83,7 @@ def _measure_variant(variant: str, workloads: list[Workload], options: argparse.
                 _measure(app, workload, options, report, is_first=number == 0)
             print(f"{variant}: round {number + 1} of {options.rounds} done", file=sys.stderr)
         for workload, app in pairs:
-            _measure_half_rate(app, workload, options, report)
+            _measure_tails(app, workload, options, report)
 
 
 def _started(variant: str, options: argparse.Namespace, stack: contextlib.ExitStack) -> Iterable[AppProcess]:
@@ -121,12 +121,16 @@ def _measure(app: AppProcess, workload: Workload, options: argparse.Namespace, r
     report.add(workload.name, app.name, figures)
 
 
-def _measure_half_rate(app: AppProcess, workload: Workload, options: argparse.Namespace, report: Report) -> None:
-    rows = report.samples.get(workload.name, {}).get(app.name)
-    if rows:
-        rate = max(row["rps"] for row in rows)
-        with contextlib.suppress(RuntimeError):
-            rows[0].update(at_half_rate(app, workload, options.seconds, rate, options.client_core))
+def _measure_tails(app: AppProcess, workload: Workload, options: argparse.Namespace, report: Report) -> None:
+    highest = report.highest_rates(workload.name)
+    own = highest.get(app.name, 0)
+    rival = max((rate for name, rate in highest.items() if name not in (report.first, *BARE_APPS)), default=0)
+    for name, rate in (("half", own / 2), ("same", rival / 2)):
+        if 0 < rate < own:  # one that cannot answer at this rate has no latency there
+            for _ in range(options.tails):
+                with contextlib.suppress(RuntimeError):
+                    figures = paced(app, workload, options.seconds, rate, options.client_core, name)
+                    report.add(workload.name, app.name, figures)
 
 
 def _measure_probe(probe: str, options: argparse.Namespace, report: Report) -> None:
@@ -153,6 +157,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workloads", nargs="+", choices=known, metavar="NAME", help=f"among {', '.join(known)}")
     parser.add_argument("--rounds", type=int, help="of each workload and application (5)")
     parser.add_argument("--seconds", type=float, default=1, help="of load in each round, whole seconds (1)")
+    parser.add_argument("--tails", type=int, default=1, help="measurements of the latencies at half rates (1)")
     parser.add_argument("--connections", type=int, default=64, help="kept alive by wrk (64)")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=(os.cpu_count() or 2) - 1)

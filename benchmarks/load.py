@@ -18,9 +18,9 @@ from benchmarks.client import connect, read_answer, request_bytes, upload_second
 from benchmarks.process import AppProcess
 from benchmarks.workloads import Workload
 
-__all__ = ["at_half_rate", "idle_connection_bytes", "loaded", "upload", "validators"]
+__all__ = ["idle_connection_bytes", "loaded", "paced", "upload", "validators"]
 
-HALF_RATE_CONNECTIONS = 256
+PACED_CONNECTIONS = 256
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
@@ -54,17 +54,19 @@ def loaded(app: AppProcess, workload: Workload, seconds: float, connections: int
     }
 
 
-def at_half_rate(app: AppProcess, workload: Workload, seconds: float, rate: float, core: int) -> dict[str, float]:
-    """Return the latencies when *app* is asked at half of *rate*, and the rate that this was.
+def paced(
+    app: AppProcess, workload: Workload, seconds: float, rate: float, core: int, name: str = "half"
+) -> dict[str, float]:
+    """Return the latencies when *app* is asked at *rate*, and the rate that this was, as figures of *name*.
 
     Each connection waits a random time before its next request: what comes does not follow from what was answered.
     """
-    connections = HALF_RATE_CONNECTIONS
-    found = _wrk(app, workload, seconds, connections, core, wait_ms=connections / (rate / 2) * 1e3)
+    connections = PACED_CONNECTIONS
+    found = _wrk(app, workload, seconds, connections, core, wait_ms=connections / rate * 1e3)
     return {
-        "half_rps": found["requests"] / found["seconds"],
-        "half_p50_ms": found["p50_ms"],
-        "half_p99_ms": found["p99_ms"],
+        f"{name}_rps": found["requests"] / found["seconds"],
+        f"{name}_p50_ms": found["p50_ms"],
+        f"{name}_p99_ms": found["p99_ms"],
     }
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,11 @@ class Report:
         }
         return dict(sorted(found.items(), key=lambda item: -next(iter(item[1].values()))))
 
+    def highest_rates(self, workload: str) -> dict[str, float]:
+        """The highest rate of each application in any round."""
+        found = self.samples.get(workload, {})
+        return {app: max(row["rps"] for row in rows if "rps" in row) for app, rows in found.items()}
+
     def text(self, workload: str) -> str:
         """One workload as a table for a terminal."""
         rows = self._rows(workload)
@@ -62,8 +67,9 @@ class Report:
 
     def ratios(self) -> str:
         """How many times as much the best rival takes, for each workload that has a goal."""
-        head = "| workload | figure | ours | best rival | its | ratio | goal | p99 at half rate: ours, lowest rival |"
-        lines = [head, "| --- | --- | ---: | --- | ---: | ---: | ---: | --- |"]
+        tails = "p99 at half rate: ours, lowest rival | p99 at one rate: ours, lowest rival"
+        head = f"| workload | figure | ours | best rival | its | ratio | goal | {tails} |"
+        lines = [head, "| --- | --- | ---: | --- | ---: | ---: | ---: | --- | --- |"]
         for workload, goal in GOALS.items():
             if self.first in self.samples.get(workload, {}):
                 lines.append(self._ratio_line(workload, goal))
@@ -74,11 +80,10 @@ class Report:
         ours = found.pop(self.first)
         best = min(found, key=lambda app: found[app][goal.figure], default=None)
         its = found[best][goal.figure] if best is not None else 0
-        tails = [figures["half_p99_ms"] for figures in found.values() if "half_p99_ms" in figures]
-        tail = f"{ours['half_p99_ms']:.2f}, {min(tails):.2f} ms" if tails and "half_p99_ms" in ours else ""
         ratio = its / ours[goal.figure]
-        cells = (_shown(ours[goal.figure]), best or "", _shown(its), f"{ratio:.2f}", f"{goal.ratio:.2f}", tail)
-        return f"| {workload} | {goal.figure} | {' | '.join(cells)} |"
+        cells = (_shown(ours[goal.figure]), best or "", _shown(its), f"{ratio:.2f}", f"{goal.ratio:.2f}")
+        tails = (_tail(name, ours, found.values()) for name in ("half_p99_ms", "same_p99_ms"))
+        return f"| {workload} | {goal.figure} | {' | '.join((*cells, *tails))} |"
 
     def json(self) -> str:
         medians = {workload: self.medians(workload) for workload in self.samples}
@@ -108,6 +113,12 @@ class Report:
             ratios = [f"{ours[name] / found[name]:.2f}" if ours and found.get(name) else "" for name in compared]
             rows.append([app, *(_shown(found[name]) if name in found else "" for name in names), *ratios])
         return rows
+
+
+def _tail(name: str, ours: Mapping[str, float], rivals: Iterable[Mapping[str, float]]) -> str:
+    """Return our figure and the lowest of *rivals*, where there are both."""
+    theirs = [figures[name] for figures in rivals if name in figures]
+    return f"{ours[name]:.2f}, {min(theirs):.2f} ms" if theirs and name in ours else ""
 
 
 def _names(rows: Sequence[Mapping[str, float]]) -> list[str]:

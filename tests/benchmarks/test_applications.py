@@ -12,7 +12,7 @@ from benchmarks.__main__ import APPS, BARE_APPS, PROBES, allow_many_sockets, tak
 from benchmarks.apps.common import Variant
 from benchmarks.client import request_bytes, upload_seconds
 from benchmarks.goals import GOALS
-from benchmarks.load import at_half_rate, loaded, validators
+from benchmarks.load import loaded, paced, validators
 from benchmarks.process import AppProcess, running
 from benchmarks.report import Report
 from benchmarks.workloads import WORKLOADS, Workload
@@ -100,8 +100,8 @@ def test_wrk_sends_what_is_checked() -> None:
         for name in ("varied-parameter", "varied-json-post", "static-304"):
             figures = loaded(process, WORKLOADS[name], 1, 2, CORE)
             assert figures["rps"] > 0 < figures["cpu_us"], name
-        paced = at_half_rate(process, WORKLOADS["plain"], 1, 200, CORE)
-    assert paced["half_rps"] < 150
+        figures = paced(process, WORKLOADS["plain"], 1, 100, CORE)
+    assert figures["half_rps"] < 150
 
 
 def test_a_varied_request_has_no_placeholder_left() -> None:
@@ -135,10 +135,12 @@ def test_a_report_gives_medians_and_ratios() -> None:
         report.add("plain", "theirs", {"rps": rps / 2, "cpu_us": 20.0})
         report.add("plain", "bare", {"rps": rps * 2, "cpu_us": 5.0})
     for app, tail in (("ours", 1.5), ("theirs", 2.5)):
-        report.samples["plain"][app][0]["half_p99_ms"] = tail
-    assert report.medians("plain")["ours"] == {"rps": 100.0, "cpu_us": 10.0, "half_p99_ms": 1.5}
+        report.add("plain", app, {"half_p99_ms": tail})
+        report.add("plain", app, {"same_p99_ms": tail / 2})
+    assert report.highest_rates("plain") == {"ours": 500.0, "theirs": 250.0, "bare": 1000.0}
+    assert report.medians("plain")["ours"] == {"rps": 100.0, "cpu_us": 10.0, "half_p99_ms": 1.5, "same_p99_ms": 0.75}
     line = report.text("plain").splitlines()[3].split()
-    assert line[:6] == ["theirs", "50.0", "20.0", "2.50", "2.00", "0.50"]
+    assert line[:7] == ["theirs", "50.0", "20.0", "2.50", "1.25", "2.00", "0.50"]
     assert "| theirs | 50 |" in report.markdown()
-    assert "| plain | cpu_us | 10.0 | theirs | 20.0 | 2.00 | 1.80 | 1.50, 2.50 ms |" in report.ratios()
+    assert "| plain | cpu_us | 10.0 | theirs | 20.0 | 2.00 | 1.80 | 1.50, 2.50 ms | 0.75, 1.25 ms |" in report.ratios()
     assert '"medians"' in report.json()
