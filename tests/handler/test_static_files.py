@@ -368,6 +368,23 @@ async def test_a_packed_file_that_comes_changes_ages_and_goes(open_client: OpenC
     assert await served() == (None, b"newer than what is packed")
 
 
+async def test_a_packed_file_is_served_while_nothing_better_is_there(open_client: OpenClient, folder: Path) -> None:
+    await settled()
+    client = await open_client([route(folder)])
+
+    async def served() -> bytes:
+        async with client.stream("GET", "/s/a.txt", headers={"Accept-Encoding": "br, gzip"}) as response:
+            return b"".join([part async for part in response.aiter_raw()])
+
+    for name, content in [("gz", b"worse"), ("br", b"better")]:
+        (folder / f"a.txt.{name}").write_bytes(content)
+        assert await served() == content
+    (folder / "a.txt.gz").write_bytes(b"changed")
+    assert await served() == b"better"
+    (folder / "a.txt.br").unlink()
+    assert await served() == b"changed"
+
+
 @pytest.mark.parametrize("kind", ["link out", "folder", "pipe"])
 async def test_what_is_no_file_is_no_packed_file(
     open_client: OpenClient, tmp_path: Path, folder: Path, kind: str

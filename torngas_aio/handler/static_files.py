@@ -145,26 +145,30 @@ class StaticFile:
             return False
 
     def current(self, codings: list[str]) -> "StaticFile | None":
-        """Return `best`; None if the file, or its variant in one of *codings*, has changed since it was read."""
+        """Return `best`; None if it, the file, or a variant that would be preferred has changed since it was read."""
         if not (self.is_settled and self.is_current()):
             return None
-        if not codings:
-            return self
         for coding in codings:
             if coding not in self.packed:
                 if _access(self.path + CODINGS[coding], os.F_OK):
                     return None
-            elif (packed := self.packed[coding]) is not None and not (packed.is_settled and packed.is_current()):
-                return None
-        return self.best(codings)
+            elif (packed := self.packed[coding]) is not None:
+                if not (packed.is_settled and packed.is_current()):
+                    return None
+                if self._is_replaced_by(packed):
+                    return packed
+        return self
 
     def best(self, codings: list[str]) -> "StaticFile":
         """Return the first available of *codings*, else the file itself; variants older than the file are ignored."""
         for coding in codings:
             packed = self.packed.get(coding)
-            if packed is not None and packed.stat.st_mtime_ns >= self.stat.st_mtime_ns:
+            if packed is not None and self._is_replaced_by(packed):
                 return packed
         return self
+
+    def _is_replaced_by(self, packed: "StaticFile") -> bool:
+        return packed.stat.st_mtime_ns >= self.stat.st_mtime_ns
 
 
 class FileCache:
