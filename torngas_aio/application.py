@@ -271,7 +271,7 @@ class Application(HostApplication):
             return self._serve_unrouted(request, run, None)
         if handler is None:
             return self._serve_foreign(request, resolved)
-        return run_handler(handler, run, resolved.path_args, resolved.path_kwargs)
+        return run_handler(handler, run, resolved)
 
     def make_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> Any:
         """Return the handler of the route, None for a foreign target."""
@@ -298,7 +298,7 @@ class Application(HostApplication):
                 return
         handler = run.take_unrouted(handler_class(self, request, **kwargs))
         handler._reads_body = handler_class is default
-        await run_handler(handler, run, (), {}, error)
+        await run_handler(handler, run, Resolved(None), error)
 
     async def _serve_foreign(self, request: Request, resolved: Resolved) -> None:
         delegate, route = resolved.delegate, resolved.route

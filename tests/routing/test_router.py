@@ -44,6 +44,7 @@ def test_groups_arrive_unescaped_as_bytes(router: ApplicationRouter) -> None:
     router.add_rules([(r"/a/([^/]+)/(b)?", A, {"x": 1}), (r"/b/(?P<one>[^/]+)/(?P<two>.*)", B)])
     found = resolved(router, "/a/c%20d+é%2F/")
     assert (list(found.path_args), dict(found.path_kwargs)) == ([b"c d+\xc3\xa9/", None], {})
+    assert found.texts == ["c d+\xe9/", None]
     assert found.route is not None
     assert found.route.kwargs == {"x": 1}
     found = resolved(router, "/b/1/2%25")

@@ -12,7 +12,7 @@ always             the request's resources are closed
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator
 from inspect import isawaitable, unwrap
 from types import CoroutineType
 
@@ -26,6 +26,7 @@ from torngas_aio.handler.time_limit import convert_late_error, set_timer, uncanc
 from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.pipeline import HookCall, PipelineRun
+from torngas_aio.routing import Resolved
 from torngas_aio.utils.narrowing import class_of
 
 __all__ = ["Watched", "run_handler"]
@@ -38,16 +39,14 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
     handler: BaseHandler,
     run: PipelineRun,
-    args: Sequence[bytes],
-    kwargs: Mapping[str, bytes],
+    resolved: Resolved,
     error: BaseException | None = None,
 ) -> None:
     """Respond to the request of *handler*, whatever its code raises, including BaseExceptions.
 
     Args:
         run: The request's pass through the pipeline.
-        args: The route's unnamed groups, as bytes.
-        kwargs: The route's named groups.
+        resolved: The result of the look-up, with the route's arguments.
         error: An exception of a call hook, handled instead of running the method.
 
     Raises:
@@ -59,7 +58,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         try:
             if error is not None:
                 raise error
-            before_method = _start(handler, args, kwargs)
+            before_method = _start(handler, resolved)
             if before_method is not None:
                 await before_method
             if not handler._response_state.is_finished:  # otherwise a hook, or `prepare`, has responded
@@ -101,9 +100,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         raise handler._interrupt
 
 
-def _start(
-    handler: BaseHandler, args: Sequence[bytes], kwargs: Mapping[str, bytes]
-) -> Coroutine[object, None, object] | None:
+def _start(handler: BaseHandler, resolved: Resolved) -> Coroutine[object, None, object] | None:
     """Set the time limit and the route's arguments; return a coroutine of what precedes the method, None for nothing.
 
     Raises:
@@ -120,8 +117,8 @@ def _start(
         handler._task = asyncio.current_task()
     if request.method not in handler.SUPPORTED_METHODS:
         raise handler._not_allowed()
-    if args or kwargs:
-        handler._take_arguments(args, kwargs)
+    if resolved.path_args or resolved.path_kwargs:
+        handler._take_arguments(resolved)
     else:
         handler.path_args, handler.path_kwargs = [], {}
     stages = handler._run.stages

@@ -73,14 +73,16 @@ class HandlerLeaf:
             return None
         if self._shared is not None:
             return self._shared
-        groups: tuple[str | None, ...] = match.groups()
+        groups: tuple[Any, ...] = match.groups()
         if None in groups or "%" in path:
             values = [_unquote(text) for text in groups]
+            texts: Sequence[Any] | None = None if self._names else _decode(values)
         else:  # PERF: the common case, without a call for each group
-            values = [text.encode() for text in groups]  # type: ignore[union-attr]
+            values = [text.encode() for text in groups]
+            texts = groups
         if self._names:
             return Resolved(self.route, (), MappingProxyType(dict(zip(self._names, values, strict=True))))
-        return Resolved(self.route, tuple(values))
+        return Resolved(self.route, tuple(values), texts=texts)
 
 
 class ForeignLeaf:
@@ -168,6 +170,13 @@ class PathStep:
             if len(self._recent) >= MAX_RECENT:
                 self._recent.clear()
             self._recent[path] = found
+
+
+def _decode(values: list[Any]) -> list[Any] | None:
+    try:
+        return [None if value is None else value.decode() for value in values]
+    except UnicodeDecodeError:
+        return None
 
 
 def _unquote(text: str | None) -> Any:

@@ -82,10 +82,11 @@ class Resolved:
         route: The route, or None for a foreign target.
         path_args: Unnamed groups, percent-decoded; None for an unmatched group.
         path_kwargs: Named groups, likewise.
+        texts: `path_args` as text; None if not known, or not UTF-8.
         delegate: The delegate returned by a foreign target (a router, server delegate or callable).
     """
 
-    __slots__ = ("delegate", "path_args", "path_kwargs", "route")
+    __slots__ = ("delegate", "path_args", "path_kwargs", "route", "texts")
 
     def __init__(
         self,
@@ -93,11 +94,13 @@ class Resolved:
         path_args: Sequence[bytes] = (),
         path_kwargs: Mapping[str, bytes] = NO_KWARGS,
         delegate: HTTPMessageDelegate | None = None,
+        texts: Sequence[Any] | None = None,
     ) -> None:
         self.route = route
         self.path_args = path_args
         self.path_kwargs = path_kwargs
         self.delegate = delegate
+        self.texts = texts
 
     def __repr__(self) -> str:
         target = self.delegate if self.route is None else self.route

@@ -33,6 +33,7 @@ from torngas_aio.operations.inspector.reports import (
 from torngas_aio.operations.inspector.watches import job_runs, watches
 from torngas_aio.operations.observed import observe
 from torngas_aio.pipeline import IDLE
+from torngas_aio.routing import Resolved
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["Inspector", "page_for"]
@@ -178,7 +179,7 @@ class Inspector:
         enter_request(request)
         handler_class, args = page_for(request.path.removeprefix(INSPECTOR_PATH))
         handler = handler_class(self._application, request, records=self.records)
-        return run_handler(handler, IDLE, args, {})
+        return run_handler(handler, IDLE, Resolved(None, args))
 
     async def _open(self) -> None:
         watches.open()
