@@ -66,3 +66,21 @@ async def test_a_sweep_of_many_connections_leaves_turns_to_requests(start: Start
     assert set(checked) == first
     for each in first:
         each.close()
+
+
+async def test_a_check_that_fails_does_not_end_the_deadlines(start: Start) -> None:
+    server_state = (await start(Direct(hello), header_timeout=0.1)).server.server_state
+    checked: list[Silent] = []
+
+    class Broken(Silent):
+        def check(self, now: float) -> None:
+            super().check(now)
+            raise RuntimeError("broken")
+
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    broken = Broken(server_state, checked)
+    server_state.add(broken)
+    await until(lambda: len(checked) >= 2)
+    assert {str(error) for error in reported} == {"broken"}
+    broken.close()

@@ -141,16 +141,19 @@ class ServerState:
             unchecked = [*self.connections, *self.running]
         some = unchecked[-_AT_ONCE:]
         del unchecked[-_AT_ONCE:]
+        # Scheduled first: a check that fails must not end the deadlines of others.
+        if unchecked:
+            self._timer = self.loop.call_soon(self._sweep, unchecked)
+        elif self.connections or self.running:
+            self._timer = self.loop.call_later(self.tick, self._sweep)
+        else:  # the next connection starts it again
+            self._timer = None
         for connection in self.connections.intersection(some):
             connection.check(now)
         for request in self.running.keys() & some:
             handler = request.handler
             if handler is not None and now >= handler._next_time_check:
                 handler._next_time_check = handler._check_time_limit(self.running[request], now)
-        if unchecked:
-            self._timer = self.loop.call_soon(self._sweep, unchecked)
-        else:  # with none left the timer stops; the next connection starts it again
-            self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections or self.running else None
 
     def close(self) -> None:
         """Stop the timer and refuse further connections."""
