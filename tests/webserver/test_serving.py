@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import os
+import platform
 import signal
 import socket
+import subprocess
+import sys
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -231,6 +234,43 @@ async def test_what_has_no_lifespan_is_served_too(listener: Sockets, http_server
     application = web.Application([("/", Hello)])
     async with serving(application, make_backend(application, http_server), listener), client_of(listener) as client:
         assert (await client.ask()).endswith("hello")
+
+
+CHURN = """
+import asyncio, os, resource, signal
+from torngas_aio.application import Application
+from torngas_aio.webserver.backends import make_backend
+from torngas_aio.webserver.listeners import bind
+from torngas_aio.webserver.serving import run_until_stopped
+
+def churn():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        bodies = [b"x" * 300_000 for _ in range(4)]
+        del bodies
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def on_ready():
+    churn()
+    print("page faults:", churn())
+    os.kill(os.getpid(), signal.SIGTERM)
+
+application = Application([])
+sockets = bind(0, "127.0.0.1")
+asyncio.run(run_until_stopped(application, make_backend(application), sockets, on_ready=on_ready))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_freed_memory_of_bodies_is_kept_unless_the_environment_decides() -> None:
+    def faults(**variables: str) -> int:
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+        command = [sys.executable, "-c", CHURN]
+        done = subprocess.run(command, env=own | variables, capture_output=True, text=True, timeout=60, check=True)
+        return int(done.stdout.split()[-1])
+
+    assert faults() < 100  # pages of 4 KiB, of 400 bodies of 300 KB
+    assert faults(MALLOC_TRIM_THRESHOLD_="131072") > 10_000
 
 
 def test_the_loop_is_uvloop() -> None:

@@ -10,10 +10,13 @@
 
 import asyncio
 import contextlib
+import ctypes
 import functools
 import gc
 import logging
+import os
 import socket
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["GRACEFUL_SECONDS", "frozen_gc", "run_until_stopped", "serve", "serving"]
 
 logger = logging.getLogger("torngas_aio.server")
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
+_KEPT_BYTES = 16 * 1024 * 1024
+_MAPPED_BYTES = 4 * 1024 * 1024  # larger allocations are mapped, and unmapped when they are freed
 
 
 @contextlib.asynccontextmanager
@@ -129,6 +136,7 @@ async def run_until_stopped(
             async with serving(application, backend, sockets, stopping=stop.stopping):
                 stop.is_ready = True
                 with frozen_gc():
+                    keep_freed_memory()
                     if on_ready is not None:
                         on_ready()
                     await stop.wait()
@@ -136,6 +144,20 @@ async def run_until_stopped(
             logger.info("The server was stopped while it was starting.")
             return
     logger.info("The server has ended.")
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep up to 16 MiB of freed memory for later allocations, unless the environment sets its `malloc`.
+
+    PERF: by default the memory of each larger body goes back to the system and returns as zeroed pages: a third of the
+    CPU time (benchmarks, multipart).
+    """
+    is_set = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
+    if sys.platform == "linux" and not is_set:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        if mallopt is not None:
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+            mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
 @contextlib.contextmanager
