@@ -16,8 +16,8 @@ from torngas_aio.db.dbalchemy import session_scope
 from torngas_aio.settings_manager import settings
 
 
-def threads_of_aiosqlite() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+def threads_of_aiosqlite() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name}
 
 
 async def use() -> Any:
@@ -28,6 +28,7 @@ async def use() -> Any:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_connection_that_is_cancelled_at_any_step_is_closed(loop: str, tmp_path: Path) -> None:
     server = {"ROLE": "master", "DRIVER": "sqlite+aiosqlite", "DATABASE": str(tmp_path / "a.db")}
+    before = threads_of_aiosqlite()
 
     async def main() -> None:
         assert await use() == 1
@@ -48,4 +49,4 @@ def test_a_connection_that_is_cancelled_at_any_step_is_closed(loop: str, tmp_pat
         with settings.override(DATABASE_CONNECTION={"default": {"connections": [server]}}):
             on_loop(loop, main)
     assert [str(each.message) for each in told] == []  # of SQLite, since Python 3.13
-    assert threads_of_aiosqlite() == []
+    assert threads_of_aiosqlite() <= before  # pages of the docs leave some in this process
