@@ -23,6 +23,7 @@ from torngas_aio._backends import entry_faults
 from torngas_aio.channels.presence import Presence
 from torngas_aio.db import Sending, session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
+from torngas_aio.utils.narrowing import class_of
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["MAX_MESSAGE_BYTES", "BaseChannels", "Message", "Subscription", "newest"]
@@ -265,7 +266,7 @@ class BaseChannels(ABC):
             raise ArgumentError("subscribe() needs a channel name or a pattern.")
         if patterns and not self.takes_patterns:
             raise ArgumentError(f"Channels {self.alias!r} take no patterns: not with HISTORY, nor on a Redis cluster.")
-        if not isinstance(after, str | None):
+        if not issubclass(class_of(after), str | None):
             raise ArgumentError(f"subscribe(after={after!r}): give the id of a message, a text.")
         if after is not None and not self.history_size:
             raise ArgumentError(f"subscribe(after=...) needs CHANNELS[{self.alias!r}]['OPTIONS']['HISTORY'].")

@@ -203,7 +203,7 @@ class HTTPProtocol(ExchangeConnection):
                 self._state = _BODY
                 if data:
                     self._feed(data)
-                if self._body is not None:
+                if not body.is_ended:
                     self._set_body_deadlines(body)
         else:
             self._exchange = exchange = HTTPExchange(self, head, NO_BODY, peer)
