@@ -23,7 +23,6 @@ from torngas_aio.handler.lifecycle import ANY_TASK, FLUSHING, RETURNED, SENT, WA
 from torngas_aio.handler.recovery import answer_error, answer_unsent
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import refuse_body, run_afterwards
-from torngas_aio.http.response import BODILESS
 
 __all__ = [
     "COMPLETED",
@@ -155,8 +154,7 @@ async def _response_stage(handler: ResponseHandler, outer: Any) -> None:
             await deferred()
             handler._makes_error_page = False
         if run.stages.response:
-            if handler._status_code in BODILESS:
-                refuse_body(handler)
+            refuse_body(handler)
             await run.response(handler, handler._write_buffer)
         if request.unawaited is not None:  # created by a template or a response hook
             _raise_unawaited(handler)

@@ -35,7 +35,7 @@ def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools:
     if spools:
         return _spool(handler, body)
     if body.is_complete:
-        handler.request.take_body(body.data)
+        handler.request.body = body.data
         return None
     return _read(handler, body)
 

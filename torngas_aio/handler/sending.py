@@ -178,8 +178,7 @@ def _complete_headers(handler: ResponseHandler) -> None:
     if status in BODILESS:
         if hooked:
             handler._write_buffer = []  # drop what hooks append to every body
-        if handler._write_buffer:
-            refuse_body(handler)
+        refuse_body(handler)
         if handler._full_headers is None and not handler._added:
             pop = handler._fields.pop  # PERF: -1.5 us (benchmarks, static-304)
             for name in _REPRESENTATION:

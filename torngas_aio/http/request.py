@@ -125,10 +125,6 @@ class Request(HTTPServerRequest):
 
     @body.setter
     def body(self, body: bytes) -> None:
-        self.take_body(body)
-
-    def take_body(self, body: bytes) -> None:
-        """Use *body* as the body, which has been read."""
         self._body = body
         self._forget_arguments()
 
